@@ -1,0 +1,113 @@
+// Package field is the table of every field that a rule can name.
+//
+// To add a field, add one entry to the table of its class (evt.go, proc.go, fd.go,
+// user.go, container.go, k8saudit.go …). Conditions, outputs, the reference page
+// and "windhover fields" all read the table.
+package field
+
+import (
+	"net/netip"
+
+	"github.com/windhover/windhover/internal/event"
+)
+
+// Kind is the type of a field's values. It decides which accessor is set, which
+// operators are allowed and how a value is written.
+type Kind uint8
+
+const (
+	KindText     Kind = iota // Text
+	KindPath                 // Text: a path
+	KindBytes                // Text: a byte buffer
+	KindInt                  // Int: signed
+	KindUint                 // Int: the bits of an unsigned number
+	KindBool                 // Int: 0 or 1
+	KindTime                 // Int: nanoseconds since the Unix epoch
+	KindDuration             // Int: nanoseconds
+	KindPort                 // Int: 0..65535
+	KindFloat                // Int: the bits of a float64
+	KindIP                   // IP
+	KindNet                  // IP: an address that is compared with networks
+)
+
+// Match says what a comparison means on a field that has several values at once.
+type Match uint8
+
+const (
+	// MatchOne: the field has at most one value.
+	MatchOne Match = iota
+	// MatchAny: true if any value satisfies the operator, "!=" too (proc.aname
+	// without an index: some ancestor).
+	MatchAny
+	// MatchEither: true if any value satisfies the operator, but "!=" is true only
+	// if every value differs (fd.ip: both ends).
+	MatchEither
+	// MatchList: a list; only "in" (every value is in the set), "intersects" (some
+	// value is) and "exists" apply.
+	MatchList
+)
+
+// ArgForm says what may stand in the brackets after a field's name.
+type ArgForm uint8
+
+const (
+	ArgNone ArgForm = iota
+	ArgOptional
+	ArgRequired
+)
+
+// Field is one entry of the table.
+//
+// Exactly one accessor is set for Match one: that of its Kind. An accessor reports
+// false if the event has no such value: absent is not the same as empty. Fields with
+// several values have an Append accessor instead. An accessor never blocks; text that
+// it has to build goes to the event's Scratch and lives as long as the event, so no
+// accessor allocates.
+type Field struct {
+	Name  string
+	Class string // evt, proc, fd, user, ka …
+	Kind  Kind
+	Match Match
+	Arg   ArgForm
+	Doc   string
+
+	// Sources names the source types that have the field; nil: every source.
+	Sources []string
+	// Missing says that no source delivers the field: it loads, and has no value.
+	Missing bool
+	// Deprecated: the rule language keeps it; a warning is given.
+	Deprecated bool
+	// FilterOnly: usable in conditions, not in outputs.
+	FilterOnly bool
+
+	Text func(*event.Event) ([]byte, bool)
+	Int  func(*event.Event) (int64, bool)
+	IP   func(*event.Event) (netip.Addr, bool)
+
+	// AppendText, AppendInt and AppendIP append every value to dst and return it.
+	AppendText func(ev *event.Event, dst [][]byte) [][]byte
+	AppendInt  func(ev *event.Event, dst []int64) []int64
+	AppendIP   func(ev *event.Event, dst []netip.Addr) []netip.Addr
+
+	// Bind returns the field for one argument: a copy with its accessors set. It is
+	// set if Arg is not ArgNone. The error says what is wrong with the argument.
+	Bind func(arg string) (*Field, error)
+	// Key is the argument a bound field was made with; Bound says that it is one.
+	Key   string
+	Bound bool
+
+	// Types are the event types on which the field can have a value; the zero set
+	// means every type.
+	Types event.TypeSet
+}
+
+// Value is one owned value of a field, as alerts carry it. At most one of the
+// members beside Kind is used; a list uses List.
+type Value struct {
+	Kind  Kind
+	Text  string
+	Int   int64
+	IP    netip.Addr
+	List  []string
+	Valid bool // false: the event has no such value
+}
