@@ -1,0 +1,145 @@
+# `make help` lists the targets. Everything that is built lands in bin/ and .cache/.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-print-directory
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+ARGS    ?=
+TIME    ?= 30s
+COUNT   ?= 10
+BASE    ?= main
+
+# The binary is static; only the race detector needs a C compiler.
+export CGO_ENABLED := 0
+# go generate finds the pinned tools here, before any of the same name elsewhere.
+TOOLS       := $(CURDIR)/.cache/bin
+export PATH := $(TOOLS):$(PATH)
+export BPF2GO_CC := clang-19
+
+CLANG_FORMAT := clang-format-19
+BPF_SOURCES   = $(shell git ls-files --cached --others --exclude-standard 'bpf/*.c' 'bpf/*.h' 'test/*.c' 'test/*.h')
+# Tests that load BPF programs run one package after the other: they share the kernel.
+KERNEL_TESTS  = ./test/...
+PLAIN_TESTS   = $(shell go list ./... | grep -v '/windhover/test/')
+# A package has golden files if a test of it declares the flag.
+GOLDEN_TESTS  = $(shell grep -rl --include='*_test.go' 'flag.Bool("update"' . --exclude-dir=.cache | xargs -r -n1 dirname | sort -u)
+PLATFORMS    := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
+# Everything git would show as changed or new, as one number.
+STATE         = { git diff HEAD && git ls-files -z --others --exclude-standard | xargs -0r sha256sum; } | sha256sum
+SUDO          = $(if $(filter 0,$(shell id -u)),,sudo)
+
+##@ Build and run
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/windhover
+	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/windhover ./cmd/windhover
+
+.PHONY: run
+run: build ## watch this host: build, then windhover run (ARGS='-r my.yaml')
+	$(SUDO) bin/windhover run $(ARGS)
+
+.PHONY: collector
+collector: $(TOOLS)/builder ## build bin/windhover-collector, an OpenTelemetry Collector with Windhover's components
+	cd deploy/ocb && builder --config manifest.yaml --skip-compilation
+	cd .cache/collector && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/windhover-collector .
+
+.PHONY: clean
+clean: ## remove everything that make built
+	rm -rf bin .cache
+
+##@ Change
+
+.PHONY: generate
+generate: $(TOOLS)/bpf2go $(TOOLS)/mdatagen ## write generated code: C header, BPF objects, component metadata, reference pages
+	go generate ./internal/... ./bpf/... ./...
+
+.PHONY: golden
+golden: ## write what tests compare with: every test that has the flag, with -update
+	$(if $(GOLDEN_TESTS),go test $(GOLDEN_TESTS) -update)
+
+.PHONY: fmt
+fmt: $(TOOLS)/golangci-lint ## format Go (gofumpt, goimports) and C
+	golangci-lint fmt
+	$(if $(BPF_SOURCES),$(CLANG_FORMAT) -i $(BPF_SOURCES))
+
+##@ Check
+
+.PHONY: fmt-check
+fmt-check: $(TOOLS)/golangci-lint ## fail where fmt would change something
+	golangci-lint fmt --diff
+	$(if $(BPF_SOURCES),$(CLANG_FORMAT) --dry-run -Werror $(BPF_SOURCES))
+	shellcheck .ci/run
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## golangci-lint, and go vet on every platform that we build for
+	golangci-lint run
+	$(foreach p,$(PLATFORMS),GOOS=$(firstword $(subst /, ,$p)) GOARCH=$(notdir $p) go vet -tags collector ./... &&) true
+
+.PHONY: generated-check
+generated-check: ## fail where generate, golden or fmt would change something
+	@before=$$($(STATE)); $(MAKE) generate golden fmt; after=$$($(STATE)); \
+	if [[ $$before != "$$after" ]]; then \
+		git status --short; git --no-pager diff --stat; \
+		echo 'generated files differ: run make generate golden fmt, review, commit' >&2; exit 1; \
+	fi
+
+.PHONY: test
+test: ## every test that this machine can run, the kernel's included where it has root and BPF
+	go test $(PLAIN_TESTS)
+	go test -p 1 $(KERNEL_TESTS)
+
+.PHONY: test-race
+test-race: export CGO_ENABLED := 1
+test-race: ## the same under the race detector
+	go test -race $(PLAIN_TESTS)
+	go test -race -p 1 $(KERNEL_TESTS)
+
+.PHONY: test-kernel
+test-kernel: ## system calls against the loaded probe; needs root and BPF
+	WINDHOVER_REQUIRE_KERNEL=1 go test ./test/kernel/...
+
+.PHONY: test-e2e
+test-e2e: ## the binary against a real OTLP receiver; needs root and BPF
+	WINDHOVER_REQUIRE_KERNEL=1 go test ./test/e2e/...
+
+.PHONY: test-collector
+test-collector: collector ## the collector against the live kernel; needs root and BPF
+	go test -count=1 -tags collector ./test/collector
+
+.PHONY: fuzz
+fuzz: ## every fuzz test, one after the other, TIME each
+	@grep -rHo --include='*_test.go' --exclude-dir=.cache '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r f d; do \
+		go test -run '^$$' -fuzz "^$${d#func }$$" -fuzztime $(TIME) "$$(dirname "$$f")"; done
+
+.PHONY: bench
+bench: ## every benchmark, COUNT times, into .cache/bench/<commit>.txt
+	@mkdir -p .cache/bench
+	go test -run '^$$' -bench . -benchmem -count $(COUNT) -p 1 ./... | tee .cache/bench/$(VERSION).txt
+
+.PHONY: bench-compare
+bench-compare: $(TOOLS)/benchstat ## benchmarks of the working tree against those of BASE
+	@rm -rf .cache/base && mkdir -p .cache/base && git archive $(BASE) | tar -x -C .cache/base
+	cd .cache/base && go test -run '^$$' -bench . -benchmem -count $(COUNT) -p 1 ./... > ../base.txt
+	go test -run '^$$' -bench . -benchmem -count $(COUNT) -p 1 ./... > .cache/tree.txt
+	benchstat .cache/base.txt .cache/tree.txt
+
+.PHONY: check
+check: ## exactly what CI runs
+	@$(MAKE) fmt-check
+	@$(MAKE) lint
+	@$(MAKE) generated-check
+	@$(MAKE) test
+	@$(MAKE) test-collector
+
+# Every tool is a module of its own, which pins it and what it is made of.
+$(TOOLS)/%: tools/%/go.mod tools/%/go.sum
+	cd tools/$* && go build -trimpath -o $(TOOLS)/ tool
+	@touch $@
