@@ -13,6 +13,8 @@ BASE    ?= main
 
 # The binary is static; only the race detector needs a C compiler.
 export CGO_ENABLED := 0
+# The same flags everywhere, so that builds, tests, vet and lint share what they compile.
+export GOFLAGS := $(strip $(shell go env GOFLAGS) -trimpath -buildvcs=false)
 # go generate finds the pinned tools here, before any of the same name elsewhere.
 TOOLS       := $(CURDIR)/.cache/bin
 export PATH := $(TOOLS):$(PATH)
@@ -40,7 +42,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/windhover
-	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/windhover ./cmd/windhover
+	go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/windhover ./cmd/windhover
 
 .PHONY: run
 run: build ## watch this host: build, then windhover run (ARGS='-r my.yaml')
@@ -49,7 +51,7 @@ run: build ## watch this host: build, then windhover run (ARGS='-r my.yaml')
 .PHONY: collector
 collector: $(TOOLS)/builder ## build bin/windhover-collector, an OpenTelemetry Collector with Windhover's components
 	cd deploy/ocb && builder --config manifest.yaml --skip-compilation
-	cd .cache/collector && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/windhover-collector .
+	cd .cache/collector && go build -ldflags '-s -w' -o $(CURDIR)/bin/windhover-collector .
 
 .PHONY: clean
 clean: ## remove everything that make built
@@ -141,5 +143,5 @@ check: ## exactly what CI runs
 
 # Every tool is a module of its own, which pins it and what it is made of.
 $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
-	cd tools/$* && go build -trimpath -o $(TOOLS)/ tool
+	cd tools/$* && go build -o $(TOOLS)/ tool
 	@touch $@
