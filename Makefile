@@ -26,7 +26,7 @@ BPF_SOURCES   = $(shell git ls-files --cached --others --exclude-standard 'bpf/*
 KERNEL_TESTS  = ./test/...
 PLAIN_TESTS   = $(shell go list ./... | grep -v '/windhover/test/')
 # A package has golden files if a test of it declares the flag.
-GOLDEN_TESTS  = $(shell grep -rl --include='*_test.go' 'flag.Bool("update"' . --exclude-dir=.cache | xargs -r -n1 dirname | sort -u)
+GOLDEN_TESTS  = $(shell grep -rl --include='*_test.go' 'flag\.Bool."update"' . --exclude-dir=.cache | xargs -r -n1 dirname | sort -u)
 PLATFORMS    := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 # Everything git would show as changed or new, as one number.
 STATE         = { git diff HEAD && git ls-files -z --others --exclude-standard | xargs -0r sha256sum; } | sha256sum
