@@ -45,6 +45,10 @@ type Image struct {
 	PIDNSInit           int64 // start of the PID namespace's init, nanoseconds since the Unix epoch
 	ExecTime            int64 // nanoseconds since the Unix epoch; 0: no exec seen
 	CloneTime           int64 // start, nanoseconds since the Unix epoch
+
+	// Names gives the names of user and group IDs where the process runs, such as
+	// Event.UID or LoginUID. It may be nil, which knows root only.
+	Names *Names
 }
 
 var unknownImage Image
