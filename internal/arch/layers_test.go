@@ -23,8 +23,8 @@ type pkg struct {
 // above its own, never its neighbours.
 var layers = [][]pkg{
 	{{"internal/document", ""}, {"internal/arch", ""}, {"rules/library", ""}, {"test/require", ""}},
-	{{"internal/event", ""}, {"internal/ledger", ""}},
-	{{"internal/field", ""}, {"internal/source", ""}, {"rules/syntax", ""}},
+	{{"internal/event", ""}},
+	{{"internal/ledger", ""}, {"internal/field", ""}, {"internal/source", ""}, {"rules/syntax", ""}},
 	{{"rules/ir", ""}, {"rules/output", ""}, {"internal/state", ""}, {"internal/scap", ""}},
 	{{"rules/check", ""}, {"rules/plan", ""}, {"rules/pushdown", ""}},
 	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}},
