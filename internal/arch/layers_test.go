@@ -29,7 +29,7 @@ var layers = [][]pkg{
 	{{"rules/check", ""}, {"rules/plan", ""}, {"rules/pushdown", ""}},
 	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}},
 	{{"internal/alert", ""}},
-	{{"internal/pipeline", ""}, {"internal/otlp", "go.opentelemetry.io/collector/pdata"}},
+	{{"internal/pipeline", ""}, {"internal/otlp", "go.opentelemetry.io/collector/pdata go.opentelemetry.io/otel"}},
 	{
 		{"receiver/*", sdk},
 		{"processor/*", sdk},

@@ -88,6 +88,8 @@ const (
 	NumLanes
 )
 
+func (l Lane) String() string { return [NumLanes]string{"bulk", "reserved"}[l] }
+
 // Spec describes one event type. The table of Specs is the only place that knows
 // the parameters of an event: the kernel's collector, the decoder, the fields
 // evt.arg.* and the reference page derive from it.

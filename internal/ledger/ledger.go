@@ -3,11 +3,17 @@
 //
 // For each source instance the ledger balances at any time:
 //
-//	produced  = filtered + dropped{reason} + delivered + in flight
-//	delivered = evaluated + skipped{reason}
-//	matched   = alerts + folded + lost{reason}
-//	alerts    = acknowledged + queued + failed{reason}
+//	produced       = dropped{reason} + delivered + in flight
+//	delivered      = evaluated + skipped{reason}
+//	matched        = alerts + lost{reason}
+//	alerts+notices = acknowledged + failed{reason} + queued + exporting
 //
-// Counters of the hot path are plain words owned by one goroutine, published now and
-// then; readers see the published ones.
+// In flight is what lies between the kernel and the goroutine that handles events,
+// exporting what was taken from the queue and is not answered yet; both are zero at
+// rest. A notice is an alert record that no rule made, such as one about drops.
+//
+// Start with Source, one per source instance, and Worker, one per goroutine that
+// handles its events. Counters of the hot path are plain words owned by one
+// goroutine, published now and then; readers see the published ones. Book holds the
+// sources of a process, Snapshot reads them, DropWatcher watches one for losses.
 package ledger
