@@ -1,0 +1,169 @@
+package state
+
+import "bytes"
+
+// idLength is how much of a container's ID of 64 hexadecimal digits is kept.
+const idLength = 12
+
+// ContainerID returns the container that a cgroup of that path belongs to, as a part
+// of path: the first 12 digits of the ID, or the name where an engine gives only
+// names. It returns nil for a cgroup of the host.
+//
+// A process may have moved into a cgroup below the one its container began in, so
+// where a path says nothing, the engines whose IDs cannot be mistaken are looked for
+// in the paths above.
+func ContainerID(path []byte) []byte {
+	path = bytes.TrimRight(path, "/")
+	if id := hexID(path); id != nil {
+		return id
+	}
+	if id := containerdID(path); id != nil {
+		return id
+	}
+	if id := namedID(path); id != nil {
+		return id
+	}
+	for {
+		i := bytes.LastIndexByte(path, '/')
+		if i <= 0 {
+			return nil
+		}
+		path = path[:i]
+		if id := hexID(path); id != nil {
+			return id
+		}
+	}
+}
+
+// hexForms are how podman, docker, CRI-O, containerd's CRI and nerdctl name the
+// cgroup of a container: prefix, 64 hexadecimal digits, suffix.
+var hexForms = []struct{ prefix, suffix string }{
+	{"/libpod-", ".scope"},
+	{"/libpod-", ".scope/container"},
+	{"/libpod-", ""},
+	{"/libpod-payload-", ".scope"},
+	{"/libpod-payload-", ".scope/container"},
+	{"/libpod-payload-", ""},
+	{"/", ""},
+	{"/docker-", ".scope"},
+	{"/crio-", ""},
+	{"/crio-", ".scope"},
+	{"/cri-containerd-", ".scope"},
+	{":cri-containerd:", ""},
+	{"/nerdctl-", ".scope"},
+}
+
+func hexID(path []byte) []byte {
+	for _, f := range hexForms {
+		rest, ok := bytes.CutSuffix(path, []byte(f.suffix))
+		if !ok {
+			continue
+		}
+		i := bytes.LastIndex(rest, []byte(f.prefix))
+		if i < 0 {
+			continue
+		}
+		if id := rest[i+len(f.prefix):]; len(id) == 64 && allHex(id) {
+			return id[:idLength]
+		}
+	}
+	return nil
+}
+
+func allHex(b []byte) bool {
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
+}
+
+// containerdID takes the last item of /NAMESPACE/ID: what containerd names by itself,
+// without an engine above it. The unit names of systemd, and what other engines put
+// in that place, are no IDs.
+func containerdID(path []byte) []byte {
+	if len(path) == 0 || path[0] != '/' {
+		return nil
+	}
+	namespace, id, ok := bytes.Cut(path[1:], []byte{'/'})
+	if !ok || len(namespace) == 0 || len(id) == 0 || len(id) > 64 || bytes.IndexByte(id, '/') >= 0 {
+		return nil
+	}
+	if unit(namespace) || unit(id) || bytes.HasPrefix(id, []byte("bpm-")) || bytes.HasSuffix(id, []byte(".libvirt-lxc")) {
+		return nil
+	}
+	for _, other := range []string{"lxc", "libvirt", "kubepods", "machine"} {
+		if string(namespace) == other {
+			return nil
+		}
+	}
+	if bytes.HasPrefix(namespace, []byte("lxc.")) {
+		return nil
+	}
+	return id[:min(len(id), idLength)]
+}
+
+func unit(name []byte) bool {
+	for _, suffix := range []string{".service", ".slice", ".scope", ".mount", ".socket"} {
+		if bytes.HasSuffix(name, []byte(suffix)) {
+			return true
+		}
+	}
+	return false
+}
+
+// namedID finds the engines that name a container instead of numbering it: LXC,
+// libvirt and BPM.
+func namedID(path []byte) []byte {
+	for _, prefix := range []string{"/lxc/", "/lxc.payload/", "/lxc.payload."} {
+		if id := itemAfter(path, prefix); id != nil {
+			return id
+		}
+	}
+	if rest, ok := bytes.CutSuffix(path, []byte(".libvirt-lxc")); ok {
+		if id := rest[bytes.LastIndexByte(rest, '/')+1:]; len(id) > 0 {
+			return id
+		}
+	}
+	scope := bytes.TrimSuffix(path, []byte("/libvirt"))
+	if rest, ok := bytes.CutSuffix(scope, []byte(".scope")); ok {
+		const escaped = `-lxc\x2d` // systemd's escape of a hyphen
+		if i := bytes.Index(rest, []byte(escaped)); i >= 0 {
+			if id := rest[i+len(escaped):]; len(id) > 0 {
+				return id
+			}
+		}
+	}
+	if id := itemAfter(path, "/libvirt/lxc/"); id != nil {
+		return id
+	}
+	if rest, ok := bytes.CutSuffix(path, []byte(".scope")); ok {
+		id, ok := bytes.CutPrefix(rest[bytes.LastIndexByte(rest, '/')+1:], []byte("bpm-"))
+		if ok && len(id) > 0 && !bytes.ContainsFunc(id, notBPM) {
+			return id
+		}
+	}
+	return nil
+}
+
+// itemAfter returns what follows prefix in path up to the next slash.
+func itemAfter(path []byte, prefix string) []byte {
+	i := bytes.Index(path, []byte(prefix))
+	if i < 0 {
+		return nil
+	}
+	id, _, _ := bytes.Cut(path[i+len(prefix):], []byte{'/'})
+	if len(id) == 0 {
+		return nil
+	}
+	return id
+}
+
+func notBPM(r rune) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
+		return false
+	}
+	return true
+}
