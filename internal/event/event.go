@@ -69,8 +69,10 @@ type Event struct {
 	// Doc is the document of a JSON-shaped event; nil for system calls.
 	Doc *document.Document
 
-	// Scratch is memory for texts that accessors build. It is reset with the event.
-	Scratch []byte
+	// Scratch is memory for texts that accessors build, ScratchList for lists of
+	// texts. Both are emptied with the event and keep their memory.
+	Scratch     []byte
+	ScratchList [][]byte
 }
 
 // Objects says which objects of an Event are set.
@@ -84,8 +86,10 @@ const (
 
 // Source is a source instance: an event's origin. It is immutable.
 type Source struct {
-	Name string // instance, such as windhover_k8saudit/a
-	Type string // what rules name in "source:", such as syscall or k8s_audit
+	Name  string // instance, such as windhover_k8saudit/a
+	Type  string // what rules name in "source:", such as syscall or k8s_audit
+	Host  string // name of the host that is watched; empty: not known
+	Start int64  // when it began to report, nanoseconds since the Unix epoch; 0: not known
 }
 
 // File is a file as the kernel sees it, read when the event happened.
@@ -139,8 +143,7 @@ const (
 	RoleServer
 )
 
-// Reset clears the event for reuse. Memory of Scratch is kept.
+// Reset clears the event for reuse. Memory of Scratch and ScratchList is kept.
 func (e *Event) Reset() {
-	s := e.Scratch[:0]
-	*e = Event{Scratch: s}
+	*e = Event{Scratch: e.Scratch[:0], ScratchList: e.ScratchList[:0]}
 }

@@ -1,5 +1,7 @@
 package event
 
+import "runtime"
+
 // FlagTable names the values of a flags or enumeration argument. Rules and outputs
 // speak of Value, the number that Falco's rule language gives a name; the kernel
 // speaks of Native.
@@ -18,13 +20,99 @@ type FlagValue struct {
 	Derived bool
 }
 
+// Value converts what the kernel was given to the numbers that rules compare with.
+// A set loses the bits that have no name; an enumeration keeps what it does not know.
+func (t *FlagTable) Value(native uint64) uint32 {
+	n := uint32(native)
+	if t.Enum {
+		unknown := n
+		for i := range t.Values {
+			v := &t.Values[i]
+			if !v.Derived && v.Native == n {
+				return v.Value
+			}
+			if v.Derived && v.Value == 0 {
+				unknown = 0 // the table has a name for what it does not know
+			}
+		}
+		return unknown
+	}
+	switch t {
+	case FileFlagTable:
+		return fileFlagValue(n)
+	case MountFlagTable:
+		// Callers of old put a magic number into the upper half.
+		if n>>16 == mountMagic {
+			n &= 1<<16 - 1
+		}
+	}
+	var value uint32
+	for i := range t.Values {
+		v := &t.Values[i]
+		if !v.Derived && v.Native != 0 && n&v.Native == v.Native {
+			value |= v.Value
+		}
+	}
+	return value
+}
+
+const mountMagic = 0xc0ed
+
+// fileFlagValue converts open(2) flags. The access mode is a number in two bits, not
+// bits of its own.
+func fileFlagValue(n uint32) uint32 {
+	var value uint32
+	for i := range FileFlagTable.Values {
+		v := &FileFlagTable.Values[i]
+		switch {
+		case v.Derived:
+		case v.Value <= 3:
+			if n&3 == v.Native {
+				value |= v.Value
+			}
+		case n&v.Native == v.Native:
+			value |= v.Value
+		}
+	}
+	return value
+}
+
+// AppendNames appends the names of value, joined by "|", in the order of the table.
+// It appends nothing if value has no name.
+func (t *FlagTable) AppendNames(dst []byte, value uint32) []byte {
+	start, rest := len(dst), value
+	for i := range t.Values {
+		v := &t.Values[i]
+		// A value that is an entry as a whole ends the search; zero is a name only then.
+		if v.Value == value || !t.Enum && v.Value != 0 && rest&v.Value == v.Value {
+			if len(dst) > start {
+				dst = append(dst, '|')
+			}
+			dst = append(dst, v.Name...)
+			rest &^= v.Value
+			if v.Value == value {
+				break
+			}
+		}
+	}
+	return dst
+}
+
+// Some flags of open(2) have other numbers on arm64: arch/arm64/include/uapi/asm/fcntl.h.
+var nativeDirectory, nativeDirect, nativeLargefile = func() (directory, direct, largefile uint32) {
+	if runtime.GOARCH == "arm64" {
+		return 0x4000, 0x10000, 0x20000
+	}
+	return 0x10000, 0x4000, 0x8000
+}()
+
 // FileFlagTable holds file_flags.
 var FileFlagTable = &FlagTable{
 	Name: "file_flags",
 	Values: []FlagValue{
-		{"O_LARGEFILE", 0x800, 0x8000, false},
-		{"O_DIRECTORY", 0x400, 0x10000, false},
-		{"O_DIRECT", 0x200, 0x4000, false},
+		{"O_LARGEFILE", 0x800, nativeLargefile, false},
+		{"O_DIRECTORY", 0x400, nativeDirectory, false},
+		{"O_DIRECT", 0x200, nativeDirect, false},
 		{"O_TRUNC", 0x100, 0x200, false},
 		{"O_SYNC", 0x80, 0x101000, false},
 		{"O_NONBLOCK", 0x40, 0x800, false},
@@ -37,7 +125,7 @@ var FileFlagTable = &FlagTable{
 		{"O_RDONLY", 0x1, 0x0, false},
 		{"O_CLOEXEC", 0x1000, 0x80000, false},
 		{"O_NONE", 0x0, 0, true},
-		{"O_TMPFILE", 0x2000, 0x410000, false},
+		{"O_TMPFILE", 0x2000, 0x400000 | nativeDirectory, false},
 		{"O_F_CREATED", 0x4000, 0, true},
 		{"FD_UPPER_LAYER", 0x8000, 0, true},
 		{"FD_LOWER_LAYER", 0x10000, 0, true},

@@ -15,6 +15,9 @@ type Process struct {
 }
 
 // Image is what a process runs, as of its last announcement. It is immutable.
+//
+// A nil slice means that the value is not known (an ancestor of which only the name
+// was announced, for example); an empty one, that it is empty.
 type Image struct {
 	Name    []byte   // comm: at most 15 bytes
 	Exe     []byte   // first argument
@@ -60,6 +63,9 @@ func (p *Process) Image() *Image {
 	}
 	return &unknownImage
 }
+
+// Known reports whether the image was announced, or stands for one that was not.
+func (i *Image) Known() bool { return i != &unknownImage }
 
 // SetImage swaps the image. Only the owner of the process table calls it.
 func (p *Process) SetImage(i *Image) { p.image.Store(i) }

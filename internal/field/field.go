@@ -56,6 +56,16 @@ const (
 	ArgRequired
 )
 
+// Print says how a number is written.
+type Print uint8
+
+const (
+	PrintDec  Print = iota
+	PrintHex        // upper case, without a prefix
+	PrintOct        // with a leading zero
+	PrintPad9       // decimal, padded with zeros to nine digits
+)
+
 // Field is one entry of the table.
 //
 // Exactly one accessor is set for Match one: that of its Kind. An accessor reports
@@ -69,7 +79,11 @@ type Field struct {
 	Kind  Kind
 	Match Match
 	Arg   ArgForm
-	Doc   string
+	// Dotted says that the argument may follow a dot instead of standing in
+	// brackets, as in evt.arg.flags.
+	Dotted bool
+	Print  Print
+	Doc    string
 
 	// Sources names the source types that have the field; nil: every source.
 	Sources []string
@@ -77,8 +91,16 @@ type Field struct {
 	Missing bool
 	// Deprecated: the rule language keeps it; a warning is given.
 	Deprecated bool
-	// FilterOnly: usable in conditions, not in outputs.
+	// FilterOnly: made for conditions. An output shows every value the field has.
 	FilterOnly bool
+	// Hidden: not listed unless asked for.
+	Hidden bool
+	// Clock: the text is a reading of the event's time; as a typed value the field is
+	// that time.
+	Clock bool
+	// NoTransform: refuses transformers. NoCompare: cannot stand on the right-hand side
+	// of a comparison.
+	NoTransform, NoCompare bool
 
 	Text func(*event.Event) ([]byte, bool)
 	Int  func(*event.Event) (int64, bool)

@@ -1,0 +1,4 @@
+package field
+
+// jsonGroups lists the fields of the other sources that report documents.
+func jsonGroups() []group { return nil }
