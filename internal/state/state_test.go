@@ -318,3 +318,5 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	})
 }
+
+func ppid(pid int32) event.Image { return event.Image{PPID: pid} }
