@@ -23,8 +23,8 @@ const (
 type DropConfig struct {
 	// Actions are ignore, or any of log, alert and exit.
 	Actions []string `mapstructure:"actions"`
-	// Threshold is the percentage of the events of one second that must be exceeded
-	// by lost ones, 0 to 100.
+	// Threshold is the percentage of the events of one second from which on their loss
+	// matters: 0 to 100; 0 is any.
 	Threshold float64 `mapstructure:"threshold"`
 	// Interval is the time in which one episode more may be reported.
 	Interval time.Duration `mapstructure:"interval"`
@@ -287,7 +287,8 @@ func (d *DropWatcher) wants(action string) bool { return slices.Contains(d.confi
 func (d *DropWatcher) token(now time.Time) bool {
 	d.tokens = min(d.tokens+now.Sub(d.refilled).Seconds()/d.config.Interval.Seconds(), float64(d.config.Burst))
 	d.refilled = now
-	if d.tokens < 1 {
+	const almost = 1 - 1e-9 // a sum of fractions
+	if d.tokens < almost {
 		return false
 	}
 	d.tokens--
