@@ -266,7 +266,7 @@ var evtFields = []*Field{
 	},
 	{Name: "evt.type", Kind: KindText, Doc: "Name of the system call or event.", Text: typeName},
 	bindable(&Field{
-		Name: "evt.type.is", Kind: KindUint, Arg: ArgRequired, Dotted: true,
+		Name: "evt.type.is", Kind: KindUint, Arg: ArgRequired, Dotted: true, argLen: typeLen,
 		Doc: "1 if the event has that type, else 0: evt.type.is.execve.",
 	}, bindTypeIs),
 	{
@@ -290,11 +290,11 @@ var evtFields = []*Field{
 	{Name: "evt.cpu", Kind: KindInt, Doc: "Number of the CPU on which the event happened.", Int: func(ev *event.Event) (int64, bool) { return int64(ev.CPU), true }},
 	{Name: "evt.args", Kind: KindText, Doc: "Every parameter as name=value, separated by spaces; in parentheses what the value stands for.", Text: arguments},
 	bindable(&Field{
-		Name: "evt.arg", Kind: KindText, Arg: ArgRequired, Dotted: true,
+		Name: "evt.arg", Kind: KindText, Arg: ArgRequired, Dotted: true, argLen: paramLen,
 		Doc: "One parameter as text, by name or number: evt.arg.flags, evt.arg[0]. Flags, errors and users show their names, descriptors what they refer to, paths are absolute.",
 	}, bindArg),
 	bindable(&Field{
-		Name: "evt.rawarg", Kind: KindText, Arg: ArgRequired, Dotted: true, NoCompare: true, NoTransform: true,
+		Name: "evt.rawarg", Kind: KindText, Arg: ArgRequired, Dotted: true, argLen: paramLen, NoCompare: true, NoTransform: true,
 		Doc: "One parameter as it is, by name: evt.rawarg.flags. It has the type of the parameter.",
 	}, bindRawArg),
 	{Name: "evt.info", Kind: KindText, Doc: "The same as evt.args.", Text: arguments},
@@ -329,7 +329,7 @@ var evtFields = []*Field{
 	{Name: "evt.count.error.other", Kind: KindUint, Doc: "1 if any other call returned an error, else 0.", Int: failedAs(errorOther)},
 	{Name: "evt.count.exit", Kind: KindUint, Doc: "Always 1: an event is reported when the call returns.", Int: constant(1)},
 	bindable(&Field{
-		Name: "evt.abspath", Kind: KindText, Arg: ArgOptional, Dotted: true, Text: absolutePathArg(0),
+		Name: "evt.abspath", Kind: KindText, Arg: ArgOptional, Dotted: true, argLen: sideLen, Text: absolutePathArg(0),
 		Doc: "Absolute path made from the path argument of the call and the directory it is relative to. With .src or .dst, of its first or second path.",
 	}, func(b *Field, arg string) error {
 		switch arg {

@@ -3,24 +3,65 @@ package field
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/windhover/windhover/internal/event"
 )
 
 var errPathSide = errors.New("not src or dst")
 
+// paramNames holds the name of every parameter that an event of ours has.
+var paramNames = func() map[string]bool {
+	names := make(map[string]bool)
+	for _, s := range event.Specs() {
+		for i := range s.Params {
+			names[s.Params[i].Name] = true
+		}
+	}
+	return names
+}()
+
+func isParam(name string) bool {
+	_, foreign := foreignParams[name]
+	return foreign || paramNames[name]
+}
+
+func isType(name string) bool {
+	_, ok := event.TypeByName(name)
+	return ok
+}
+
+// paramLen and typeLen return the length of the parameter or type that text begins with.
+func paramLen(text string) int { return longestKnown(text, isParam) }
+func typeLen(text string) int  { return longestKnown(text, isType) }
+
+// wordLen returns the length of the letters and underscores that text begins with.
+func wordLen(text string) int {
+	n := 0
+	for n < len(text) && isNameByte(text[n]) && (text[n] < '0' || text[n] > '9') {
+		n++
+	}
+	return n
+}
+
+// sideLen returns the length of the side of evt.abspath that text begins with.
+func sideLen(text string) int {
+	if strings.HasPrefix(text, "src") || strings.HasPrefix(text, "dst") {
+		return len("src")
+	}
+	return 0
+}
+
 // paramNear returns a LookupError for a parameter that no event has.
 func paramNear(name string) error {
 	err := &LookupError{Msg: "no event has a parameter " + strconv.Quote(name)}
+	if len(name) > 64 {
+		return err
+	}
 	best, most := "", len(name)/4+2
-	for _, s := range event.Specs() {
-		for i := range s.Params {
-			if len(name) > 64 {
-				break
-			}
-			if d := distance(name, s.Params[i].Name, most); d < most {
-				best, most = s.Params[i].Name, d
-			}
+	for known := range paramNames {
+		if d := distance(name, known, most+1); d < most || d == most && best != "" && known < best {
+			best, most = known, d
 		}
 	}
 	if best != "" {

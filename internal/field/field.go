@@ -111,6 +111,9 @@ type Field struct {
 	AppendInt  func(ev *event.Event, dst []int64) []int64
 	AppendIP   func(ev *event.Event, dst []netip.Addr) []netip.Addr
 
+	// argLen returns how much of a text after the dot is an argument; set if Dotted.
+	argLen func(text string) int
+
 	// Bind returns the field for one argument: a copy with its accessors set. It is
 	// set if Arg is not ArgNone. The error says what is wrong with the argument.
 	Bind func(arg string) (*Field, error)

@@ -49,6 +49,48 @@ func Lookup(text, sourceType string) (*Field, error) {
 	return nil, unknown(text, sourceType)
 }
 
+// LookupPrefix returns the longest field that text begins with, and where it ends. Only
+// an argument after a dot counts; brackets are for the caller to find. It returns the
+// error of Lookup if there is no field.
+func LookupPrefix(text, sourceType string) (f *Field, end int, err error) {
+	f, rest := find(text, sourceType)
+	if f == nil {
+		return nil, 0, unknown(text, sourceType)
+	}
+	end = len(text) - len(rest)
+	if f.Dotted && len(rest) > 1 && rest[0] == '.' {
+		if n := f.argLen(rest[1:]); n > 0 {
+			if b, err := f.Bind(rest[1 : 1+n]); err == nil {
+				return b, end + 1 + n, nil
+			}
+		}
+	}
+	if f.Arg == ArgRequired {
+		f, err = Lookup(text, sourceType)
+		return f, len(text), err
+	}
+	return f, end, nil
+}
+
+// longestKnown returns the length of the longest name that text begins with and known
+// accepts.
+func longestKnown(text string, known func(string) bool) int {
+	n := 0
+	for n < min(len(text), 64) && isNameByte(text[n]) {
+		n++
+	}
+	for ; n > 0; n-- {
+		if known(text[:n]) {
+			return n
+		}
+	}
+	return 0
+}
+
+func isNameByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
+}
+
 // find returns the field of the first class that has one whose name starts text, the
 // one with the longest name there, and what is left of the text.
 func find(text, sourceType string) (f *Field, rest string) {
@@ -138,7 +180,9 @@ func Nearest(name, sourceType string) string {
 		if !f.In(sourceType) || len(f.Name) > longest {
 			continue
 		}
-		if d := distance(name, f.Name, most); d < most {
+		d := distance(name, f.Name, most+1)
+		// Of two that are as near, what was typed may be the start of one.
+		if d < most || d == most && best != "" && strings.HasPrefix(f.Name, name) && !strings.HasPrefix(best, name) {
 			best, most = f.Name, d
 		}
 	}

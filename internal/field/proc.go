@@ -561,7 +561,7 @@ var procFields = []*Field{
 		}).text(0),
 	},
 	bindable(&Field{
-		Name: "thread.cgroup", Kind: KindText, Arg: ArgRequired, Dotted: true,
+		Name: "thread.cgroup", Kind: KindText, Arg: ArgRequired, Dotted: true, argLen: wordLen,
 		Doc: "Path of the process in the hierarchy of one controller, such as thread.cgroup.memory.",
 	}, func(b *Field, arg string) error {
 		has := slices.Contains(cgroupControllers, arg)

@@ -178,8 +178,7 @@ func isDottable(arg string) bool {
 		return false
 	}
 	for i := range len(arg) {
-		c := arg[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.') {
+		if !isNameByte(arg[i]) {
 			return false
 		}
 	}

@@ -160,3 +160,27 @@ func (f *Field) list(ev *event.Event) ([]string, bool) {
 	}
 	return list, list != nil
 }
+
+// AppendScratchList appends every value of a list of numbers or addresses, as text, to
+// the list scratch of ev. It reports false if there is none.
+func (f *Field) AppendScratchList(ev *event.Event) bool {
+	from := len(ev.ScratchList)
+	add := func(start int) {
+		ev.ScratchList = append(ev.ScratchList, tail(ev, start))
+	}
+	switch {
+	case f.AppendIP != nil:
+		for _, ip := range f.AppendIP(ev, nil) {
+			start := len(ev.Scratch)
+			ev.Scratch = ip.AppendTo(ev.Scratch)
+			add(start)
+		}
+	case f.AppendInt != nil:
+		for _, n := range f.AppendInt(ev, nil) {
+			start := len(ev.Scratch)
+			ev.Scratch = f.appendInt(ev.Scratch, n)
+			add(start)
+		}
+	}
+	return len(ev.ScratchList) > from
+}
