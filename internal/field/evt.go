@@ -122,6 +122,11 @@ func isOfType(set event.TypeSet) func(*event.Event) (int64, bool) {
 	return func(ev *event.Event) (int64, bool) { return truth(set.Has(ev.Type)) }
 }
 
+// moved returns the accessor of how many bytes a call of one of these types moved.
+func moved(set event.TypeSet) func(*event.Event) (int64, bool) {
+	return func(ev *event.Event) (int64, bool) { return ev.Ret, ev.Ret >= 0 && set.Has(ev.Type) }
+}
+
 // returned reports whether ev is a call that returned, and not a step in the life of a
 // process.
 func returned(ev *event.Event) bool {
@@ -304,6 +309,9 @@ var evtFields = []*Field{
 		Int: func(ev *event.Event) (int64, bool) { return ev.Ret, returned(ev) },
 	},
 	{Name: "evt.failed", Kind: KindBool, Doc: "The call returned an error.", Int: failed},
+	{Name: "evt.buflen", Kind: KindUint, Types: readTypes.Union(writeTypes), Doc: "Number of bytes that a call read or wrote.", Int: moved(readTypes.Union(writeTypes))},
+	{Name: "evt.buflen.in", Kind: KindUint, Hidden: true, Types: readTypes, Doc: "Number of bytes that a call read.", Int: moved(readTypes)},
+	{Name: "evt.buflen.out", Kind: KindUint, Hidden: true, Types: writeTypes, Doc: "Number of bytes that a call wrote.", Int: moved(writeTypes)},
 	{Name: "evt.is_io", Kind: KindBool, Doc: "The call reads or writes a descriptor.", Int: isOfType(readTypes.Union(writeTypes))},
 	{Name: "evt.is_io_read", Kind: KindBool, Doc: "The call reads a descriptor.", Int: isOfType(readTypes)},
 	{Name: "evt.is_io_write", Kind: KindBool, Doc: "The call writes a descriptor.", Int: isOfType(writeTypes)},

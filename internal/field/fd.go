@@ -616,6 +616,17 @@ var fdFields = []*Field{
 		},
 	},
 	{
+		Name: "fd.name_changed", Kind: KindBool, Doc: "The call gave the descriptor its name.",
+		Int: func(ev *event.Event) (int64, bool) {
+			if _, ok := kindOf(ev); !ok {
+				return 0, false
+			}
+			named := isOpen(ev.Type) || ev.Type == event.MemfdCreate || ev.Type == event.Connect ||
+				ev.Type == event.Accept || ev.Type == event.Accept4 || ev.Type == event.Bind
+			return truth(named && ev.Ret >= 0)
+		},
+	},
+	{
 		Name: "fd.dev", Kind: KindInt, Print: PrintHex, Doc: "Device of the file, as stat(2) numbers it.", Int: device,
 	},
 	{
