@@ -70,14 +70,15 @@ enum section_tag {
 	SECTION_ADDR = 15, /* struct sockaddr argument as the caller passed it, cut to its length */
 	SECTION_DATA = 16, /* other bytes: see the event's row in the table */
 
-	/* snapshot of a process, in EVENT_PROC, exec and fork samples */
+	/* snapshot of a process, in EVENT_PROCINFO, exec and fork samples */
 	SECTION_PROC = 32, /* struct sample_proc */
 	SECTION_EXE = 33, /* absolute path of the executable */
 	SECTION_ARGS = 34, /* argument vector, NUL separated, argv[0] first */
 	SECTION_ENV = 35, /* environment, NUL separated */
 	SECTION_CWD = 36, /* absolute path of the working directory */
 	SECTION_CGROUP = 37, /* path of the cgroup in the default (v2) hierarchy */
-	SECTION_CGROUP_V1 = 38, /* path in the hierarchy of the first v1 controller, if it is not "/" */
+	SECTION_CGROUP_V1 =
+		38, /* path in the hierarchy of the first v1 controller, if it is not "/" */
 	SECTION_LINEAGE = 39, /* struct sample_ancestor[], parent first */
 };
 

@@ -27,7 +27,7 @@ var layers = [][]pkg{
 	{{"internal/ledger", ""}, {"internal/field", ""}, {"internal/source", ""}, {"rules/syntax", ""}},
 	{{"rules/ir", ""}, {"rules/output", ""}, {"internal/state", ""}, {"internal/scap", ""}},
 	{{"rules/check", ""}, {"rules/plan", ""}, {"rules/pushdown", ""}},
-	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}},
+	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}, {"bpf/internal/gen", ""}},
 	{{"internal/alert", ""}},
 	{{"internal/pipeline", ""}, {"internal/otlp", "go.opentelemetry.io/collector/pdata go.opentelemetry.io/otel"}},
 	{
