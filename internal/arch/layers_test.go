@@ -24,20 +24,21 @@ type pkg struct {
 var layers = [][]pkg{
 	{{"internal/document", ""}, {"internal/arch", ""}, {"rules/library", ""}, {"test/require", ""}},
 	{{"internal/event", ""}},
-	{{"internal/ledger", ""}, {"internal/field", ""}, {"internal/source", ""}, {"rules/syntax", ""}},
+	{{"internal/ledger", ""}, {"internal/field", ""}, {"internal/source", ""}, {"rules/syntax", ""}, {"bpf/internal/gen", ""}},
 	{{"rules/ir", ""}, {"rules/output", ""}, {"internal/state", ""}, {"internal/scap", ""}},
 	{{"rules/check", ""}, {"rules/plan", ""}, {"rules/pushdown", ""}},
 	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}, {"bpf/internal/gen", ""}},
 	{{"internal/alert", ""}},
 	{{"internal/pipeline", ""}, {"internal/otlp", "go.opentelemetry.io/collector/pdata go.opentelemetry.io/otel"}},
+	{{"internal/instance", sdk}},
 	{
 		{"receiver/*", sdk},
 		{"processor/*", sdk},
 		{"exporter/*", sdk},
 		{"rules/rulesextension", sdk},
 	},
-	{{"config", "github.com/knadh/koanf go.opentelemetry.io/collector"}},
-	{{"cmd/*", sdk + " github.com/knadh/koanf github.com/prometheus/client_golang" +
+	{{"config", "github.com/knadh/koanf go.opentelemetry.io/collector go.yaml.in/yaml/v3"}},
+	{{"cmd/*", sdk + " github.com/knadh/koanf github.com/spf13 github.com/prometheus/client_golang" +
 		" github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"}},
 	{{"test/*", sdk + " google.golang.org/grpc"}},
 }
