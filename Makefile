@@ -122,9 +122,15 @@ fuzz: ## every fuzz test, one after the other, TIME each
 		go test -run '^$$' -fuzz "^$${d#func }$$" -fuzztime $(TIME) "$$(dirname "$$f")"; done
 
 .PHONY: bench
-bench: ## every benchmark, COUNT times, into .cache/bench/<commit>.txt
+bench: ## every benchmark, COUNT times, into .cache/bench/<commit>.txt, then bench-live
 	@mkdir -p .cache/bench
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) -p 1 ./... | tee .cache/bench/$(VERSION).txt
+	@$(MAKE) bench-live
+
+.PHONY: bench-live
+bench-live: build ## what Windhover costs this machine under load (ARGS='-only open'); needs root and BPF
+	go build -ldflags '-s -w' -o bin/ ./test/bench/loadgen ./test/bench/live
+	$(SUDO) bin/live $(ARGS)
 
 .PHONY: bench-compare
 bench-compare: $(TOOLS)/benchstat ## benchmarks of the working tree against those of BASE
