@@ -167,8 +167,8 @@ func (s *Scanner) read(pid int32) (*Snapshot, error) {
 		return nil, err
 	}
 	i.CloneTime = snap.Start + s.offset()
-	snap.Args, _ = readBounded(task+"/cmdline", maxArgs)
-	snap.Env, _ = readBounded(task+"/environ", maxEnv)
+	snap.Args = readList(task+"/cmdline", maxArgs)
+	snap.Env = readList(task+"/environ", maxEnv)
 	if exe, err := os.Readlink(task + "/exe"); err == nil {
 		exe, deleted := strings.CutSuffix(exe, " (deleted)")
 		if deleted {
@@ -297,6 +297,18 @@ func parseCgroup(b []byte) (unified, first []byte) {
 		}
 	}
 	return unified, first
+}
+
+// readList reads strings that end with a NUL each; in the result NULs separate them.
+func readList(name string, limit int64) []byte {
+	b, err := readBounded(name, limit)
+	if err != nil || len(b) == 0 {
+		return nil
+	}
+	if b[len(b)-1] == 0 {
+		b = b[:len(b)-1]
+	}
+	return b
 }
 
 func readBounded(name string, limit int64) ([]byte, error) {

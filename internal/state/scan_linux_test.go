@@ -185,7 +185,7 @@ func TestScanReadsThisProcess(t *testing.T) {
 	if string(snap.ExePath) != exe || snap.Image.PPID != int32(os.Getppid()) || snap.Image.EUID != uint32(os.Geteuid()) {
 		t.Errorf("exe %q, ppid %d, euid %d; want %q, %d, %d", snap.ExePath, snap.Image.PPID, snap.Image.EUID, exe, os.Getppid(), os.Geteuid())
 	}
-	if got, want := string(snap.Args), strings.Join(os.Args, "\x00")+"\x00"; got != want {
+	if got, want := string(snap.Args), strings.Join(os.Args, "\x00"); got != want {
 		t.Errorf("args = %q, want %q", got, want)
 	}
 }

@@ -38,9 +38,15 @@ type Shard struct {
 
 	exited  [graceful]key
 	exits   int
-	missed  map[key]uint64    // looked for in vain, at that generation of Table.waiting
+	missed  map[key]miss
 	texts   map[string][]byte // texts that many images share
 	removal removals
+}
+
+// miss is a look-up in vain, at a generation of Table.waiting.
+type miss struct {
+	generation uint64
+	p          *event.Process // known by name only, or nil
 }
 
 // removals hands processes that were found to be gone to the owner of the shard.
@@ -67,13 +73,13 @@ func (s *Shard) Lookup(pid int32, start int64) *event.Process {
 	return p
 }
 
-// take looks for a process that waits, and asks for a look at /proc if there is none:
-// its announcement was lost, or it was evicted.
+// take looks for a process that waits. If there is none, or only its name is known, it
+// asks for a look at /proc: the announcement was lost, or it was evicted.
 func (s *Shard) take(k key) *event.Process {
 	t := s.table
 	g := t.generation.Load()
-	if seen, ok := s.missed[k]; ok && seen == g {
-		return nil
+	if m, ok := s.missed[k]; ok && m.generation == g {
+		return m.p
 	}
 	t.mu.Lock()
 	e, ok := t.waiting[k]
@@ -88,12 +94,12 @@ func (s *Shard) take(k key) *event.Process {
 	if len(s.missed) >= maxMissed {
 		clear(s.missed)
 	}
-	s.missed[k] = g
+	s.missed[k] = miss{g, e.p}
 	select {
 	case t.lost <- k.pid:
 	default:
 	}
-	return nil
+	return e.p
 }
 
 // Announce takes over what snap says about its process. It returns the process and
@@ -132,6 +138,33 @@ func (s *Shard) Announce(snap *Snapshot) (p *event.Process, before *event.Image)
 	s.put(k, e)
 	s.lastPID, s.lastStart, s.last = snap.PID, snap.Start, e.p
 	return e.p, before
+}
+
+// AnnounceOther takes over what snap says about a process whose events arrive in
+// another shard: the child of a fork. If anything newer is known of it, that stays.
+func (s *Shard) AnnounceOther(snap *Snapshot) {
+	if snap.PID <= 0 {
+		return
+	}
+	t, k := s.table, keyOf(snap.PID, snap.Start)
+	parent := s.parentOf(nil, snap)
+	image, n := s.image(snap, nil, parent)
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.waiting[k]
+	if ok && !e.named || t.find(k) != nil {
+		return
+	}
+	if !ok {
+		e.p = &event.Process{PID: snap.PID, Start: snap.Start}
+	}
+	e.p.SetImage(image)
+	if parent != nil && parent != e.p {
+		e.p.SetParent(parent)
+		cut(e.p)
+	}
+	t.putWaiting(k, entry{p: e.p, bytes: n})
 }
 
 // Exit marks the process as gone at boot time at. It stays known until some more
@@ -361,12 +394,12 @@ func (s *Shard) text(b []byte) []byte {
 	return t
 }
 
-// sameList reports whether the NUL-terminated strings of b are first and rest.
+// sameList reports whether the strings that b holds are first and rest.
 func sameList(b, first []byte, rest [][]byte) bool {
 	if len(b) == 0 {
 		return false
 	}
-	for i := -1; i < len(rest); i++ {
+	for i := -1; ; i++ {
 		want := first
 		if i >= 0 {
 			want = rest[i]
@@ -375,25 +408,20 @@ func sameList(b, first []byte, rest [][]byte) bool {
 			return false
 		}
 		b = b[len(want):]
-		if len(b) == 0 {
-			return i == len(rest)-1 // cut in the kernel: no NUL at the end
-		}
-		if b[0] != 0 {
+		switch {
+		case i == len(rest)-1:
+			return len(b) == 0
+		case len(b) == 0 || b[0] != 0:
 			return false
 		}
 		b = b[1:]
 	}
-	return len(b) == 0
 }
 
-// split returns an owned copy of the NUL-terminated strings of b; the last may lack
-// its NUL.
+// split returns an owned copy of the strings of b, which NULs separate.
 func split(b []byte) [][]byte {
 	if len(b) == 0 {
 		return nil
-	}
-	if b[len(b)-1] == 0 {
-		b = b[:len(b)-1]
 	}
 	b = bytes.Clone(b)
 	list := make([][]byte, 0, bytes.Count(b, []byte{0})+1)

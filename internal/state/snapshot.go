@@ -17,8 +17,8 @@ type Snapshot struct {
 
 	Name     []byte // comm
 	ExePath  []byte
-	Args     []byte // NUL after each argument, argv[0] first
-	Env      []byte // NUL after each variable
+	Args     []byte // argv[0] first, separated by NUL
+	Env      []byte // separated by NUL
 	CWD      []byte
 	Cgroup   []byte // unified hierarchy
 	CgroupV1 []byte // first v1 hierarchy

@@ -93,7 +93,7 @@ func NewTable(s Settings) *Table {
 		t.shards = append(t.shards, &Shard{
 			table:  t,
 			procs:  make(map[key]entry),
-			missed: make(map[key]uint64),
+			missed: make(map[key]miss),
 			texts:  make(map[string][]byte),
 		})
 	}
@@ -130,6 +130,21 @@ func (t *Table) Stats() Stats {
 		s.NameFailed = t.names.failed.Load()
 	}
 	return s
+}
+
+// Find returns the process, whichever shard it belongs to, or nil. Any goroutine may
+// call it; it takes locks.
+func (t *Table) Find(pid int32, start int64) *event.Process {
+	k := keyOf(pid, start)
+	if p := t.find(k); p != nil {
+		return p
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.find(k); p != nil {
+		return p
+	}
+	return t.waiting[k].p
 }
 
 // find returns the process from the shard that has it, or nil.

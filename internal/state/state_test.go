@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,8 +42,8 @@ func TestAnnounceMakesAnImage(t *testing.T) {
 	s := NewTable(Settings{Shards: 1}).Shard(0)
 	in := snap(10, "sh", ancestor(1, "init"))
 	in.ExePath = []byte("/usr/bin/dash")
-	in.Args = []byte("/bin/sh\x00-c\x00id; ls\x00")
-	in.Env = []byte("A=1\x00B=\x00")
+	in.Args = []byte("/bin/sh\x00-c\x00id; ls")
+	in.Env = []byte("A=1\x00B=")
 	in.CWD = []byte("/root")
 	in.Cgroup = []byte("/")
 	in.CgroupV1 = []byte("/docker/3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e")
@@ -105,12 +106,12 @@ func TestExecKeepsTheProcessAndSwapsTheImage(t *testing.T) {
 	t.Parallel()
 	s := NewTable(Settings{Shards: 1}).Shard(0)
 	in := snap(10, "sh")
-	in.Env = []byte("A=1\x00")
+	in.Env = []byte("A=1")
 	p, _ := s.Announce(in)
 	old := p.Image()
 
 	in = snap(10, "ls")
-	in.Env = []byte("A=1\x00")
+	in.Env = []byte("A=1")
 	in.Image.ExecTime = 99
 	q, before := s.Announce(in)
 	if q != p {
@@ -144,7 +145,7 @@ func TestAncestorsAreFilledAndTakenOver(t *testing.T) {
 		t.Errorf("before the parent is known (-want +got):\n%s", diff)
 	}
 	in := snap(5, "sshd", ancestor(1, "init"))
-	in.Args = []byte("sshd: user\x00")
+	in.Args = []byte("sshd: user")
 	parent, before := b.Announce(in)
 	if before != nil {
 		t.Errorf("a process known by name has an image: %v", before)
@@ -168,7 +169,7 @@ func TestExitedProcessesStayForALateEvent(t *testing.T) {
 	t.Parallel()
 	s := NewTable(Settings{Shards: 1}).Shard(0)
 	in := snap(10, "a")
-	in.Env = []byte("SECRET=1\x00")
+	in.Env = []byte("SECRET=1")
 	p, _ := s.Announce(in)
 	child, _ := s.Announce(snap(11, "b", ancestor(10, "a")))
 	s.Exit(10, 10*second, 12*second)
@@ -248,7 +249,7 @@ func TestCountsReturnToZero(t *testing.T) {
 	s := table.Shard(0)
 	for pid := int32(1); pid <= 100; pid++ {
 		in := snap(pid, "a", ancestor(1, "a"))
-		in.Args = []byte("a\x00b\x00")
+		in.Args = []byte("a\x00b")
 		s.Announce(in)
 		s.Announce(in)
 	}
@@ -278,11 +279,11 @@ func TestSplitAndSameListAgree(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, in, want string }{
 		{"nothing", "", `[]`},
-		{"one", "a\x00", `["a"]`},
-		{"the last without its NUL", "a\x00b", `["a" "b"]`},
-		{"an empty argument", "a\x00\x00b\x00", `["a" "" "b"]`},
-		{"an empty argument at the end", "a\x00\x00", `["a" ""]`},
-		{"only an empty argument", "\x00", `[""]`},
+		{"one", "a", `["a"]`},
+		{"two", "a\x00bc", `["a" "bc"]`},
+		{"an empty argument", "a\x00\x00b", `["a" "" "b"]`},
+		{"an empty argument at the end", "a\x00", `["a" ""]`},
+		{"only empty arguments", "\x00", `["" ""]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -290,13 +291,70 @@ func TestSplitAndSameListAgree(t *testing.T) {
 			if s := fmt.Sprintf("%q", got); s != tt.want {
 				t.Errorf("split(%q) = %s, want %s", tt.in, s, tt.want)
 			}
-			if len(got) > 0 && !sameList([]byte(tt.in), got[0], got[1:]) {
+			if len(got) == 0 {
+				return
+			}
+			if !sameList([]byte(tt.in), got[0], got[1:]) {
 				t.Errorf("sameList(%q) does not know its own list", tt.in)
 			}
-			if len(got) > 0 && sameList([]byte(tt.in+"x\x00"), got[0], got[1:]) && tt.in[len(tt.in)-1] == 0 {
-				t.Errorf("sameList(%q) is true for a longer list", tt.in)
+			for _, other := range []string{tt.in + "x", tt.in + "\x00", tt.in[:len(tt.in)-1], "x" + tt.in} {
+				if sameList([]byte(other), got[0], got[1:]) {
+					t.Errorf("sameList(%q) takes it for %q", other, tt.in)
+				}
 			}
 		})
+	}
+}
+
+func TestChildrenInAnotherShard(t *testing.T) {
+	t.Parallel()
+	table := NewTable(Settings{Shards: 2})
+	a, b := table.Shard(0), table.Shard(1)
+	parent, _ := a.Announce(snap(5, "sh"))
+	a.AnnounceOther(snap(10, "sh", ancestor(5, "sh")))
+	child := b.Lookup(10, 10*second)
+	if child == nil || child.Parent() != parent {
+		t.Fatalf("the child is %v, want one below its parent", child)
+	}
+	if got := table.Find(10, 10*second); got != child {
+		t.Errorf("Find = %v, want %v", got, child)
+	}
+	if got := table.Find(5, 5*second); got != parent {
+		t.Errorf("Find = %v, want %v", got, parent)
+	}
+	b.Announce(snap(10, "ls", ancestor(5, "sh")))
+	a.AnnounceOther(snap(10, "sh", ancestor(5, "sh"))) // late
+	if got := string(child.Image().Name); got != "ls" {
+		t.Errorf("the late fork made it %q again", got)
+	}
+	a.AnnounceOther(snap(11, "sh", ancestor(5, "sh")))
+	b.Exit(11, 11*second, 12*second)
+	if got := table.Find(11, 11*second); got != nil {
+		t.Errorf("the child that exited without an event is still known")
+	}
+}
+
+func TestAProcessKnownByNameIsBetterThanNone(t *testing.T) {
+	t.Parallel()
+	table := NewTable(Settings{Shards: 1})
+	s := table.Shard(0)
+	child, _ := s.Announce(snap(10, "sh", ancestor(5, "sshd")))
+	for range 2 {
+		if p := s.Lookup(5, 5*second); p != child.Parent() {
+			t.Errorf("Lookup = %v, want the parent known by name", p)
+		}
+	}
+	select {
+	case pid := <-table.lost:
+		if pid != 5 {
+			t.Errorf("asked for process %d, want 5", pid)
+		}
+	default:
+		t.Error("nobody was asked for more")
+	}
+	p, _ := s.Announce(snap(5, "sshd"))
+	if p != child.Parent() || s.Lookup(5, 5*second) != p {
+		t.Errorf("the announcement made another process")
 	}
 }
 
@@ -320,3 +378,46 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 func ppid(pid int32) event.Image { return event.Image{PPID: pid} }
+
+func TestShardsWorkAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	const shards, procs = 4, 500
+	table := NewTable(Settings{Shards: shards})
+	var wg sync.WaitGroup
+	for i := range shards {
+		wg.Go(func() {
+			s := table.Shard(i)
+			for pid := int32(2); pid < procs; pid++ {
+				lineage := []Ancestor{ancestor(pid/2, "p"), ancestor(pid/4, "p")}
+				if pid < 4 {
+					lineage = lineage[:1]
+				}
+				in := snap(pid, "p", lineage...)
+				if int(pid)%shards == i {
+					s.Announce(in)
+				} else if pid%7 == 0 {
+					s.AnnounceOther(in)
+				}
+				table.Find(pid, int64(pid)*second)
+				if int(pid)%shards == i && s.Lookup(pid, int64(pid)*second) == nil {
+					t.Errorf("process %d is not known to its shard", pid)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	seen := map[string]*event.Process{}
+	for pid := int32(2); pid < procs; pid++ {
+		p := table.Find(pid, int64(pid)*second)
+		for q := p; q != nil; q = q.Parent() {
+			name := fmt.Sprint(q.PID)
+			if other, ok := seen[name]; ok && other != q {
+				t.Fatalf("process %s exists twice", name)
+			}
+			seen[name] = q
+		}
+		if p.Parent() == nil {
+			t.Fatalf("process %d has no parent", pid)
+		}
+	}
+}
