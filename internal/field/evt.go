@@ -151,12 +151,21 @@ func openFlags(ev *event.Event) (uint32, bool) {
 	return 0, false
 }
 
-// hasOpenFlag returns the accessor of a flag that a call asked for. Calls that open
-// nothing did not ask.
-func hasOpenFlag(flag uint32) func(*event.Event) (int64, bool) {
+// opensFor returns the accessor of an access that a call asked for. Calls that open
+// nothing did not ask, and creat(2) has no flags.
+func opensFor(access uint64) func(*event.Event) (int64, bool) {
 	return func(ev *event.Event) (int64, bool) {
-		flags, ok := openFlags(ev)
-		return truth(ok && ev.Type != event.Creat && flags&flag != 0)
+		var native uint64
+		switch ev.Type {
+		case event.Open:
+			native = ev.Args[1]
+		case event.OpenAt, event.OpenAt2:
+			native = ev.Args[2]
+		default:
+			return 0, true
+		}
+		// O_RDONLY is 0, O_WRONLY 1, O_RDWR 2: one more is one bit for each access.
+		return truth((native&3+1)&3&access != 0)
 	}
 }
 
@@ -350,8 +359,8 @@ var evtFields = []*Field{
 		}
 		return nil
 	}),
-	{Name: "evt.is_open_read", Kind: KindBool, Doc: "The call opens a file for reading.", Int: hasOpenFlag(flagRead)},
-	{Name: "evt.is_open_write", Kind: KindBool, Doc: "The call opens a file for writing.", Int: hasOpenFlag(flagWrite)},
+	{Name: "evt.is_open_read", Kind: KindBool, Doc: "The call opens a file for reading.", Int: opensFor(flagRead)},
+	{Name: "evt.is_open_write", Kind: KindBool, Doc: "The call opens a file for writing.", Int: opensFor(flagWrite)},
 	{
 		Name: "evt.is_open_exec", Kind: KindBool, Doc: "The call makes a file that may be executed.",
 		Int: func(ev *event.Event) (int64, bool) {

@@ -321,14 +321,13 @@ func appendResolved(dst []byte, ev *event.Event, p *event.Param) []byte {
 }
 
 func appendResolvedPath(dst []byte, ev *event.Event, p *event.Param) []byte {
-	raw, ok := paramBytes(ev, p)
+	i, ok := p.From.StrIndex()
 	if !ok {
-		return dst
+		return dst // the kernel resolved it
 	}
-	i, _ := p.From.StrIndex()
 	start := len(dst)
 	dst, ok = appendAbsolute(dst, ev, i)
-	if !ok || bytes.Equal(dst[start:], raw) {
+	if !ok || bytes.Equal(dst[start:], ev.Str[i]) {
 		return dst[:start]
 	}
 	return dst

@@ -69,6 +69,15 @@ func envText(ev *event.Event, i *event.Image) ([]byte, bool) {
 
 // text returns the accessor of t on the n-th ancestor.
 func (t imageText) text(n int) func(*event.Event) ([]byte, bool) {
+	if n == 0 {
+		return func(ev *event.Event) ([]byte, bool) {
+			img, ok := imageOf(ev)
+			if !ok {
+				return nil, false
+			}
+			return t(ev, img)
+		}
+	}
 	return func(ev *event.Event) ([]byte, bool) {
 		img, ok := ancestorImage(ev, n)
 		if !ok {
@@ -137,6 +146,15 @@ func ancestorIndex(arg string) (int, error) {
 type imageInt func(*event.Image) (int64, bool)
 
 func (t imageInt) int(n int) func(*event.Event) (int64, bool) {
+	if n == 0 {
+		return func(ev *event.Event) (int64, bool) {
+			img, ok := imageOf(ev)
+			if !ok {
+				return 0, false
+			}
+			return t(img)
+		}
+	}
 	return func(ev *event.Event) (int64, bool) {
 		img, ok := ancestorImage(ev, n)
 		if !ok {

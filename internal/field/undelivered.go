@@ -224,7 +224,7 @@ func undeliveredGroups() []group {
 			{Name: "github.type", Missing: true, Doc: "Webhook type."},
 			{Name: "github.action", Missing: true, Doc: "Action."},
 			{Name: "github.user", Missing: true, Doc: "User."},
-			{Name: "github.repo", Missing: true, Doc: "Repository URL."},
+			{Name: "github.repo", Missing: true, Deprecated: true, Doc: "Repository URL."},
 			{Name: "github.repo.url", Missing: true, Doc: "Repository URL."},
 			{Name: "github.repo.name", Missing: true, Doc: "Owner/name."},
 			{Name: "github.repo.description", Missing: true, Doc: "Description."},
