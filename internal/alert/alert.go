@@ -33,20 +33,19 @@ type Alert struct {
 	Type   event.Type
 	Fields []Field // of the output, in order of first use
 
-	// The fields below are set for system calls only.
+	// What follows up to Sock is set for system calls only.
 
-	Proc     *event.Process
-	Image    *event.Image // what Proc ran when the event happened
-	TID      int32
-	UserID   uint32 // effective
-	GroupID  uint32 // effective
-	Has      event.Objects
-	File     event.File
-	Sock     event.Socket
-	NewImage bool // the event is an exec: Image is what it started
+	Proc    *event.Process
+	Image   *event.Image // what Proc ran when the event happened
+	TID     int32
+	UserID  uint32 // effective
+	GroupID uint32 // effective
+	Has     event.Objects
+	File    event.File
+	Sock    event.Socket
 
-	// Facts are values of a document that alerts carry whether the output names them
-	// or not.
+	// Facts are values that alerts of this source type carry whether the output names
+	// them or not.
 	Facts []Field
 
 	// Drop is set for a notice that a source lost events.
@@ -104,12 +103,11 @@ func New(ev *event.Event, r *rules.Rule, generation uint64) *Alert {
 	if fields := r.Output.Fields(); len(fields) > 0 {
 		a.Fields = make([]Field, len(fields))
 		for i, f := range fields {
-			a.Fields[i] = Field{nameOf(f), f.Value(ev)}
+			a.Fields[i] = Field{f.String(), f.Value(ev)}
 		}
 	}
-	if ev.Doc != nil {
-		a.Facts = facts(ev)
-	} else {
+	a.Facts = facts(ev)
+	if ev.Doc == nil {
 		a.keepSyscall(ev)
 	}
 	a.size = a.measure()
@@ -150,14 +148,6 @@ func NewDropNotice(source *event.Source, e *ledger.Episode, generation uint64) *
 	}
 	a.size = a.measure()
 	return a
-}
-
-// nameOf returns the name of f as an output writes it, with its argument.
-func nameOf(f *field.Field) string {
-	if f.Bound && f.Key != "" {
-		return f.Name + "[" + f.Key + "]"
-	}
-	return f.Name
 }
 
 func clone(b []byte) []byte {

@@ -1,29 +1,38 @@
 package alert
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/field"
 )
 
-// factNames are the fields that every alert of a source type carries, so that alerts
-// on documents can be found by who did what to which object.
+// factNames are the fields that every alert of a source type carries, whether its
+// output names them or not: who did what to which object, where.
 var factNames = map[string][]string{
+	"syscall": {
+		"user.name", "fs.path.name", "container.full_id", "container.name", "container.image.repository",
+		"container.image.tag", "container.image.digest", "k8s.ns.name", "k8s.pod.name", "k8s.pod.uid",
+	},
 	"k8s_audit": {
 		"ka.auditid", "ka.stage", "ka.verb", "ka.uri", "ka.user.name", "ka.user.groups",
 		"ka.impuser.name", "ka.target.resource", "ka.target.subresource", "ka.target.name",
-		"ka.target.namespace", "ka.target.pod.name", "ka.response.code", "ka.useragent", "ka.sourceips[0]",
+		"ka.target.namespace", "ka.target.pod.name", "ka.response.code", "ka.useragent", "ka.sourceips",
+		"ka.cluster.name",
 	},
 }
 
-// factFields resolves factNames once. A name that the field table does not have is
-// left out; a test holds the two together.
+// factFields resolves factNames, without those that no source delivers.
 var factFields = sync.OnceValue(func() map[string][]*field.Field {
 	m := map[string][]*field.Field{}
 	for source, names := range factNames {
 		for _, name := range names {
-			if f, err := field.Lookup(name, source); err == nil {
+			f, err := field.Lookup(name, source)
+			if err != nil {
+				panic(fmt.Sprintf("BUG: alert: look up %s: %v", name, err))
+			}
+			if !f.Missing {
 				m[source] = append(m[source], f)
 			}
 		}
@@ -31,16 +40,28 @@ var factFields = sync.OnceValue(func() map[string][]*field.Field {
 	return m
 })
 
+// facts returns the values that ev has, copied.
 func facts(ev *event.Event) []Field {
 	fields := factFields()[ev.Source.Type]
-	if len(fields) == 0 {
-		return nil
-	}
-	out := make([]Field, 0, len(fields))
+	var out []Field
 	for _, f := range fields {
-		if v := f.Value(ev); v.Valid {
-			out = append(out, Field{nameOf(f), v})
+		v := f.Value(ev)
+		if !v.Valid {
+			continue
 		}
+		if out == nil {
+			out = make([]Field, 0, len(fields))
+		}
+		out = append(out, Field{f.String(), v})
 	}
 	return out
+}
+
+// FactNames returns the names of every fact that an alert can carry.
+func FactNames() []string {
+	var all []string
+	for _, names := range factNames {
+		all = append(all, names...)
+	}
+	return all
 }

@@ -48,7 +48,7 @@ const sdk = "go.opentelemetry.io go.uber.org/zap golang.org/x/sys"
 
 // inTests is what every test may import; what mdatagen writes has its own habits.
 const (
-	inTests          = "github.com/google/go-cmp go.uber.org/goleak golang.org/x/sys"
+	inTests          = "github.com/google/go-cmp go.uber.org/goleak golang.org/x/sys github.com/prometheus/client_golang github.com/prometheus/otlptranslator"
 	inGeneratedTests = inTests + " github.com/stretchr/testify go.opentelemetry.io"
 )
 

@@ -1,0 +1,515 @@
+package otlp
+
+import (
+	"crypto/sha256"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/field"
+	"github.com/windhover/windhover/internal/ledger"
+	"github.com/windhover/windhover/rules"
+)
+
+// Names of the events that Windhover sends.
+const (
+	EventAlert         = "windhover.alert"
+	EventEventsDropped = "windhover.events_dropped"
+)
+
+// severities follow the table for syslog in the OpenTelemetry log data model, in the
+// order of rules.Priority.
+var severities = [...]plog.SeverityNumber{
+	rules.Emergency:     plog.SeverityNumberFatal,
+	rules.Alert:         plog.SeverityNumberError3,
+	rules.Critical:      plog.SeverityNumberError2,
+	rules.Error:         plog.SeverityNumberError,
+	rules.Warning:       plog.SeverityNumberWarn,
+	rules.Notice:        plog.SeverityNumberInfo2,
+	rules.Informational: plog.SeverityNumberInfo,
+	rules.Debug:         plog.SeverityNumberDebug,
+}
+
+// facts maps the fields that alerts carry beside their output to attributes of the
+// record or of its resource.
+var facts = map[string]struct {
+	key      string
+	resource bool
+}{
+	"user.name":                  {"process.user.name", false},
+	"fs.path.name":               {"file.path", false},
+	"container.full_id":          {"container.id", true},
+	"container.name":             {"container.name", true},
+	"container.image.repository": {"container.image.name", true},
+	"container.image.tag":        {"container.image.tags", true},
+	"container.image.digest":     {"container.image.repo_digests", true},
+	"k8s.ns.name":                {"k8s.namespace.name", true},
+	"k8s.pod.name":               {"k8s.pod.name", true},
+	"k8s.pod.uid":                {"k8s.pod.uid", true},
+
+	"ka.auditid":            {"windhover.k8s.audit.id", false},
+	"ka.stage":              {"windhover.k8s.audit.stage", false},
+	"ka.verb":               {"windhover.k8s.audit.verb", false},
+	"ka.target.resource":    {"windhover.k8s.target.resource", false},
+	"ka.target.subresource": {"windhover.k8s.target.subresource", false},
+	"ka.target.name":        {"windhover.k8s.target.name", false},
+	"ka.target.namespace":   {"k8s.namespace.name", false},
+	"ka.uri":                {"url.original", false},
+	"ka.user.name":          {"user.name", false},
+	"ka.user.groups":        {"user.roles", false},
+	"ka.impuser.name":       {"windhover.k8s.impersonated_user.name", false},
+	"ka.response.code":      {"http.response.status_code", false},
+	"ka.useragent":          {"user_agent.original", false},
+	"ka.sourceips":          {"client.address", false},
+	"ka.cluster.name":       {"k8s.cluster.name", true},
+}
+
+// listAttributes are those whose value is a list in the conventions, even of one.
+var listAttributes = map[string]bool{
+	"container.image.tags":         true,
+	"container.image.repo_digests": true,
+	"user.roles":                   true,
+}
+
+// EncodeAlerts returns one log record for every alert, grouped by what they are about:
+// the host or one of its containers.
+func EncodeAlerts(alerts []*alert.Alert, res Resource) plog.Logs {
+	logs := plog.NewLogs()
+	groups := make(map[string]plog.LogRecordSlice, 4)
+	for _, a := range alerts {
+		key := groupOf(a)
+		records, ok := groups[key]
+		if !ok {
+			rl := logs.ResourceLogs().AppendEmpty()
+			host := res
+			if a.Source != nil && a.Source.Host != "" {
+				host.HostName = a.Source.Host
+			}
+			host.put(rl.Resource().Attributes())
+			putContainer(rl.Resource().Attributes(), a)
+			scope := rl.ScopeLogs().AppendEmpty()
+			scope.Scope().SetName(ScopeName)
+			scope.Scope().SetVersion(res.ServiceVersion)
+			records = scope.LogRecords()
+			groups[key] = records
+		}
+		encode(records.AppendEmpty(), a)
+	}
+	return logs
+}
+
+// groupOf returns a key that is equal for alerts with the same resource.
+func groupOf(a *alert.Alert) string {
+	key := ""
+	if a.Source != nil {
+		key = a.Source.Host
+	}
+	if a.Image != nil && len(a.Image.ContainerID) > 0 {
+		key += "\x00" + string(a.Image.ContainerID)
+	}
+	for i := range a.Facts {
+		if facts[a.Facts[i].Name].resource {
+			key += "\x00" + a.Facts[i].Name + "\x00" + a.Facts[i].Value.Text
+		}
+	}
+	return key
+}
+
+func putContainer(m pcommon.Map, a *alert.Alert) {
+	if a.Image != nil && len(a.Image.ContainerID) > 0 {
+		m.PutStr("container.id", text(string(a.Image.ContainerID)))
+	}
+	w := attributes{m: m}
+	for i := range a.Facts {
+		if to := facts[a.Facts[i].Name]; to.resource {
+			w.fact(to.key, a.Facts[i].Value)
+		}
+	}
+}
+
+func encode(r plog.LogRecord, a *alert.Alert) {
+	r.SetTimestamp(pcommon.Timestamp(a.Time))
+	r.SetObservedTimestamp(pcommon.Timestamp(a.Observed))
+	r.Body().SetStr(text(a.Output))
+
+	w := attributes{m: r.Attributes()}
+	w.m.EnsureCapacity(48)
+	w.str("log.record.uid", a.UID.String())
+	if a.Source != nil {
+		w.str("windhover.source.name", a.Source.Name)
+		w.str("windhover.source.type", a.Source.Type)
+	}
+	w.int("windhover.ruleset.generation", int64(a.Generation))
+
+	switch {
+	case a.Drop != nil:
+		r.SetEventName(EventEventsDropped)
+		r.SetSeverityNumber(severities[rules.Critical])
+		r.SetSeverityText(rules.Critical.String())
+		w.episode(a.Drop)
+	case a.Rule != nil:
+		r.SetEventName(EventAlert)
+		r.SetSeverityNumber(severities[a.Rule.Priority])
+		r.SetSeverityText(a.Rule.Priority.String())
+		w.str("windhover.event.type", a.Type.String())
+		w.rule(a.Rule)
+		w.process(a)
+		w.file(a)
+		w.network(a)
+		for i := range a.Facts {
+			if to, ok := facts[a.Facts[i].Name]; ok && !to.resource {
+				w.fact(to.key, a.Facts[i].Value)
+			}
+		}
+		w.pod(a.Facts)
+		w.outputFields(a.Fields)
+	}
+	r.SetDroppedAttributesCount(w.dropped)
+}
+
+func (w *attributes) rule(r *rules.Rule) {
+	w.str("security_rule.name", r.Name)
+	w.str("security_rule.description", r.Desc)
+	w.str("security_rule.uuid", ruleUUID(r.Source, r.Name))
+	w.str("security_rule.ruleset.name", r.File)
+	w.str("windhover.ruleset.sha256", r.Fingerprint)
+	w.list("windhover.rule.tags", r.Tags)
+
+	t := threatOf(r.Tags)
+	if len(t.tacticIDs)+len(t.techniqueIDs) == 0 {
+		return
+	}
+	if len(t.tacticNames) > 0 {
+		w.str("security_rule.category", t.tacticNames[0])
+	}
+	w.str("threat.framework", "MITRE ATT&CK")
+	w.list("threat.tactic.id", t.tacticIDs)
+	w.list("threat.tactic.name", t.tacticNames)
+	w.list("threat.technique.id", t.techniqueIDs)
+}
+
+// ruleUUID returns an identifier of the rule that stays the same on every host and
+// through every change of the rule but of its name: a UUID of version 8 made of a
+// hash.
+func ruleUUID(source, name string) string {
+	sum := sha256.Sum256([]byte(source + ":" + name))
+	u := alert.UID(sum[:16])
+	u[6] = u[6]&0x0f | 0x80
+	u[8] = u[8]&0x3f | 0x80
+	return u.String()
+}
+
+func (w *attributes) process(a *alert.Alert) {
+	p, i := a.Proc, a.Image
+	if p == nil {
+		return
+	}
+	w.int("process.pid", int64(p.PID))
+	if a.TID != 0 {
+		w.int("thread.id", int64(a.TID))
+	}
+	w.int("process.user.id", int64(a.UserID))
+	if i == nil || !i.Known() {
+		return
+	}
+	w.str("process.executable.name", string(i.Name))
+	w.str("process.executable.path", string(i.ExePath))
+	w.str("process.command_line", string(i.Cmdline))
+	args := make([]string, 0, 1+len(i.Args))
+	if i.Exe != nil {
+		args = append(args, string(i.Exe))
+		for _, arg := range i.Args {
+			args = append(args, string(arg))
+		}
+	}
+	w.list("process.command_args", args)
+	w.str("process.working_directory", string(i.CWD))
+	w.int("process.parent_pid", int64(i.PPID))
+	if parent := p.Parent(); parent != nil {
+		if pi := parent.Image(); pi.Known() {
+			w.str("windhover.process.parent.executable.name", string(pi.Name))
+			w.str("windhover.process.parent.command_line", string(pi.Cmdline))
+		}
+	}
+	if i.VPID != 0 {
+		w.int("process.vpid", int64(i.VPID))
+	}
+	w.int("process.session_leader.pid", int64(i.SID))
+	w.int("process.group_leader.pid", int64(i.PGID))
+	w.int("process.real_user.id", int64(i.UID))
+	w.bool("process.interactive", i.TTY != 0)
+	if i.CloneTime != 0 {
+		w.str("process.creation.time", time.Unix(0, i.CloneTime).UTC().Format(time.RFC3339Nano))
+	}
+	w.str("process.linux.cgroup", string(i.Cgroup))
+}
+
+func (w *attributes) file(a *alert.Alert) {
+	if a.Has&event.HasFile == 0 {
+		return
+	}
+	f := &a.File
+	if path := string(f.Path); path != "" {
+		w.str("file.path", path)
+		if i := strings.LastIndexByte(path, '/'); i >= 0 {
+			w.str("file.directory", path[:max(i, 1)])
+			w.str("file.name", path[i+1:])
+		}
+	}
+	if f.Ino != 0 {
+		w.str("file.inode", strconv.FormatUint(f.Ino, 10))
+	}
+	if f.Mode != 0 {
+		w.str("file.mode", "0"+strconv.FormatUint(uint64(f.Mode&0o7777), 8))
+	}
+}
+
+// Values of the kernel's interface: address families and protocols.
+const (
+	afUnix  = 1
+	afInet  = 2
+	afInet6 = 10
+
+	protoTCP  = 6
+	protoUDP  = 17
+	protoSCTP = 132
+
+	sockStream = 1
+	sockDgram  = 2
+)
+
+func (w *attributes) network(a *alert.Alert) {
+	if a.Has&(event.HasSock|event.HasAddr) == 0 {
+		return
+	}
+	s := &a.Sock
+	switch s.Family {
+	case afInet, afInet6:
+		switch {
+		case s.Proto == protoTCP, s.Proto == 0 && s.Type == sockStream:
+			w.str("network.transport", "tcp")
+		case s.Proto == protoUDP, s.Proto == 0 && s.Type == sockDgram:
+			w.str("network.transport", "udp")
+		case s.Proto == protoSCTP:
+			w.str("network.transport", "sctp")
+		}
+		local, remote := address(s.Family, s.LocalIP), address(s.Family, s.RemoteIP)
+		kind := "ipv4"
+		if remote.Is6() || local.Is6() && !remote.IsValid() {
+			kind = "ipv6"
+		}
+		w.str("network.type", kind)
+		w.end("network.local", local, s.LocalPort)
+		w.end("network.peer", remote, s.RemotePort)
+	case afUnix:
+		w.str("network.transport", "unix")
+		w.str("network.local.address", unixName(s.LocalPath))
+		w.str("network.peer.address", unixName(s.RemotePath))
+	}
+	switch s.Role {
+	case event.RoleClient:
+		w.str("windhover.socket.role", "client")
+	case event.RoleServer:
+		w.str("windhover.socket.role", "server")
+	}
+}
+
+func address(family uint16, ip [16]byte) netip.Addr {
+	if family == afInet {
+		return netip.AddrFrom4([4]byte(ip[:4]))
+	}
+	return netip.AddrFrom16(ip).Unmap()
+}
+
+// end puts one end of a connection; one without a port is not known.
+func (w *attributes) end(prefix string, ip netip.Addr, port uint16) {
+	if port == 0 && ip.IsUnspecified() {
+		return
+	}
+	w.str(prefix+".address", ip.String())
+	if port != 0 {
+		w.int(prefix+".port", int64(port))
+	}
+}
+
+// unixName writes an abstract name as people do, with an @ for its NUL byte.
+func unixName(path []byte) string {
+	if len(path) > 0 && path[0] == 0 {
+		return "@" + string(path[1:])
+	}
+	return string(path)
+}
+
+// pod names the pod that a request to the API server is about.
+func (w *attributes) pod(list []alert.Field) {
+	var resource, name, pod string
+	for i := range list {
+		switch list[i].Name {
+		case "ka.target.resource":
+			resource = list[i].Value.Text
+		case "ka.target.name":
+			name = list[i].Value.Text
+		case "ka.target.pod.name":
+			pod = list[i].Value.Text
+		}
+	}
+	if pod == "" && resource == "pods" {
+		pod = name
+	}
+	w.str("k8s.pod.name", pod)
+}
+
+// fact puts a value where the conventions want it, and not twice.
+func (w *attributes) fact(key string, v field.Value) {
+	if !v.Valid {
+		return
+	}
+	if _, have := w.m.Get(key); have {
+		return
+	}
+	switch {
+	case listAttributes[key] && v.List == nil:
+		if v.Text != "" {
+			w.list(key, []string{v.Text})
+		}
+	case listAttributes[key]:
+		w.list(key, v.List)
+	case v.List != nil:
+		if len(v.List) > 0 {
+			w.str(key, v.List[0])
+		}
+	case key == "http.response.status_code":
+		// The field is text in the rule language and a number in the conventions.
+		if code, err := strconv.ParseInt(v.Text, 10, 64); err == nil {
+			w.int(key, code)
+		} else if v.Kind == field.KindInt || v.Kind == field.KindUint {
+			w.int(key, v.Int)
+		}
+	default:
+		scalar := pcommon.NewValueEmpty()
+		size := putValue(scalar, v)
+		if scalar.Type() == pcommon.ValueTypeStr && scalar.Str() == "" {
+			return
+		}
+		if w.admit(key, size) {
+			scalar.CopyTo(w.m.PutEmpty(key))
+		}
+	}
+}
+
+// outputFields keeps every field of the output as it is, with its type: null where the
+// event has no such value.
+func (w *attributes) outputFields(fields []alert.Field) {
+	if len(fields) == 0 || !w.admit("falco.output_fields", 0) {
+		return
+	}
+	m := w.m.PutEmptyMap("falco.output_fields")
+	m.EnsureCapacity(len(fields))
+	for i := range fields {
+		f := &fields[i]
+		if w.bytes+len(f.Name) > maxAttributeBytes {
+			w.dropped++
+			continue
+		}
+		v := m.PutEmpty(f.Name)
+		size := putValue(v, f.Value)
+		if w.bytes+len(f.Name)+size > maxAttributeBytes {
+			m.Remove(f.Name)
+			w.dropped++
+			continue
+		}
+		w.bytes += len(f.Name) + size
+	}
+}
+
+// putValue sets to from v and returns its size.
+func putValue(to pcommon.Value, v field.Value) int {
+	if !v.Valid {
+		return 1
+	}
+	if v.List != nil {
+		l := to.SetEmptySlice()
+		size := 0
+		for i, s := range v.List {
+			s = text(s)
+			if i == maxListItems || size+len(s) > maxValueBytes {
+				break
+			}
+			l.AppendEmpty().SetStr(s)
+			size += len(s)
+		}
+		return size
+	}
+	switch v.Kind {
+	case field.KindInt, field.KindTime, field.KindDuration, field.KindPort:
+		to.SetInt(v.Int)
+	case field.KindUint:
+		// OTLP has no unsigned number: the upper half goes as text.
+		if v.Int < 0 {
+			to.SetStr(strconv.FormatUint(uint64(v.Int), 10))
+			break
+		}
+		to.SetInt(v.Int)
+	case field.KindBool:
+		to.SetBool(v.Int != 0)
+	case field.KindFloat:
+		to.SetDouble(math.Float64frombits(uint64(v.Int)))
+	case field.KindIP, field.KindNet:
+		if v.IP.IsValid() {
+			to.SetStr(v.IP.String())
+		} else {
+			to.SetStr(text(v.Text))
+		}
+	default:
+		s := text(v.Text)
+		to.SetStr(s)
+		return len(s)
+	}
+	return 8
+}
+
+// episode puts the counts of a notice that a source lost events.
+func (w *attributes) episode(e *ledger.Episode) {
+	w.str("windhover.drop.start", e.Start.UTC().Format(time.RFC3339Nano))
+	phase := "open"
+	if !e.End.IsZero() {
+		phase = "closed"
+		w.str("windhover.drop.end", e.End.UTC().Format(time.RFC3339Nano))
+	}
+	w.str("windhover.drop.phase", phase)
+	w.bool("windhover.drop.simulated", e.Simulated)
+	w.int("windhover.drop.dropped", int64(e.Dropped))
+	w.int("windhover.drop.produced", int64(e.Produced))
+	w.double("windhover.drop.percent", e.Percent())
+	w.int("windhover.drop.peak_per_second", int64(e.Peak))
+	w.int("windhover.drop.suppressed_episodes", int64(e.Suppressed))
+	if w.admit("windhover.drop.event_types", 16*len(e.ByType)) && len(e.ByType) > 0 {
+		m := w.m.PutEmptyMap("windhover.drop.event_types")
+		for _, c := range e.ByType {
+			m.PutInt(c.Type.String(), int64(c.Count))
+		}
+	}
+	if w.admit("windhover.drop.lanes", 32) {
+		m := w.m.PutEmptyMap("windhover.drop.lanes")
+		for l, n := range e.ByLane {
+			if n > 0 {
+				m.PutInt(event.Lane(l).String(), int64(n))
+			}
+		}
+	}
+	if w.admit("windhover.drop.reasons", 64) {
+		m := w.m.PutEmptyMap("windhover.drop.reasons")
+		for r, n := range e.ByReason {
+			if n > 0 {
+				m.PutInt(ledger.DropReason(r).String(), int64(n))
+			}
+		}
+	}
+}
