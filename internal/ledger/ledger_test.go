@@ -269,9 +269,9 @@ func TestRulesKeepTheirCountsThroughReloads(t *testing.T) {
 	b.SetRules([]RuleKey{{"one", "Notice"}, {"two", "Error"}})
 	a.Alerted(1)
 	b.Alerted(1)
-	a.SetRules([]RuleKey{{"two", "Error"}, {"three", "Debug"}})
+	a.SetRules([]RuleKey{{"two", "Error"}, {}, {"three", "Debug"}})
 	a.Alerted(0)
-	a.Lost(1, LostQueueItems)
+	a.Lost(2, LostQueueItems)
 	a.Close()
 	b.Publish()
 	var snapshot Snapshot

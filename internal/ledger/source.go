@@ -97,11 +97,16 @@ func (s *Source) retire(w *Worker) {
 	s.retired.add(&w.published)
 }
 
-// ruleSlots appends the slots of rules to dst, making those that are not known.
+// ruleSlots appends the slots of rules to dst, making those that are not known; -1
+// for a zero key.
 func (s *Source) ruleSlots(rules []RuleKey, dst []int32) []int32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range rules {
+		if k == (RuleKey{}) {
+			dst = append(dst, -1)
+			continue
+		}
 		if _, known := s.slots[k]; !known && len(s.rules) >= maxRules {
 			k = overflowRule
 		}

@@ -73,8 +73,9 @@ func (w *Worker) Dropped(t event.Type, l event.Lane, r DropReason) {
 	w.touch(t)
 }
 
-// SetRules tells the worker which rules the indices of Alerted and Lost stand for.
-// The goroutine calls it before its first event and after a reload.
+// SetRules tells the worker which rules the indices of Alerted and Lost stand for; a
+// zero key stands for a rule that this source cannot match. The goroutine calls it
+// before its first event and after a reload.
 func (w *Worker) SetRules(rules []RuleKey) {
 	w.slots = w.s.ruleSlots(rules, w.slots[:0])
 	for _, slot := range w.slots {
