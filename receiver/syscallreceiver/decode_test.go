@@ -302,7 +302,7 @@ func TestLayoutIsThatOfTheHeader(t *testing.T) {
 		}
 		got["sizeof "+m[1]] = offset
 	}
-	for _, m := range regexp.MustCompile(`(SECTION_\w+) = (\d+)`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`(SECTION_\w+)\s*=\s*(\d+)`).FindAllStringSubmatch(text, -1) {
 		got[m[1]], _ = strconv.Atoi(m[2])
 	}
 	want := map[string]int{

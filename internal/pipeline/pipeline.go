@@ -1,0 +1,106 @@
+// Package pipeline is the way of an event after its source decoded it: count, match,
+// make alerts.
+//
+// A Worker handles the events of one goroutine. An event that matches nothing costs
+// no allocation, lock or channel operation: it ends in Handle.
+package pipeline
+
+import (
+	"time"
+
+	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/ledger"
+	"github.com/windhover/windhover/rules"
+)
+
+// Settings of a Worker. Several workers of one source share them.
+type Settings struct {
+	Source *event.Source
+	Rules  *rules.Live
+	Ledger *ledger.Source
+	Alerts *alert.Queue
+}
+
+// Worker handles events on one goroutine, which ends with Close.
+type Worker struct {
+	settings Settings
+	ledger   *ledger.Worker
+
+	set        *rules.Set
+	generation uint64
+	matches    []*rules.Rule
+	num        uint64
+}
+
+// NewWorker returns a worker. Only one goroutine may use it.
+func NewWorker(s Settings) *Worker {
+	return &Worker{settings: s, ledger: s.Ledger.Worker(), matches: make([]*rules.Rule, 0, 64)}
+}
+
+// Handle counts ev, shows it to the rules and queues an alert for each that matches.
+// It sets ev.Num, and ev.Source if that is nil. It keeps no reference to ev.
+func (w *Worker) Handle(ev *event.Event) {
+	if set := w.settings.Rules.Set(); set != w.set {
+		w.use(set)
+	}
+	w.num++
+	ev.Num = w.num
+	if ev.Source == nil {
+		ev.Source = w.settings.Source
+	}
+	w.ledger.Delivered(ev.Type)
+	w.ledger.Evaluated(ev.Type)
+	w.matches = w.set.AppendMatches(w.matches[:0], ev)
+	for _, r := range w.matches {
+		w.alert(ev, r)
+	}
+}
+
+// alert queues the alert that r matched ev, unless the queue is full: then it does
+// not even make it.
+func (w *Worker) alert(ev *event.Event, r *rules.Rule) {
+	if reason, full := w.settings.Alerts.Full(); full {
+		w.ledger.Lost(r.Index, reason)
+		return
+	}
+	if reason, ok := w.settings.Alerts.Push(alert.New(ev, r, w.generation)); !ok {
+		w.ledger.Lost(r.Index, reason)
+		return
+	}
+	w.ledger.Alerted(r.Index)
+}
+
+// Produced counts n events that the source read, for a source that has no other count
+// of them.
+func (w *Worker) Produced(t event.Type, n int) { w.ledger.Produced(t, n) }
+
+// Skip counts an event that was delivered and that no rule is to see.
+func (w *Worker) Skip(t event.Type, r ledger.SkipReason) {
+	w.ledger.Delivered(t)
+	w.ledger.Skipped(t, r)
+}
+
+// Drop counts an event that was lost between the source and Handle.
+func (w *Worker) Drop(t event.Type, l event.Lane, r ledger.DropReason) { w.ledger.Dropped(t, l, r) }
+
+// SetLag says how long ago the last handled event happened, zero if nothing waits.
+func (w *Worker) SetLag(d time.Duration) { w.ledger.SetLag(d) }
+
+// Idle makes the counts visible to others. A source calls it when it has nothing to
+// read, and from time to time when it has.
+func (w *Worker) Idle() { w.ledger.Publish() }
+
+// Close publishes the last counts and ends the worker.
+func (w *Worker) Close() { w.ledger.Close() }
+
+// use makes set the one that events are shown to.
+func (w *Worker) use(set *rules.Set) {
+	w.set, w.generation = set, w.settings.Rules.Generation()
+	list := set.Rules()
+	keys := make([]ledger.RuleKey, len(list))
+	for i, r := range list {
+		keys[i] = ledger.RuleKey{Name: r.Name, Priority: r.Priority.String()}
+	}
+	w.ledger.SetRules(keys)
+}

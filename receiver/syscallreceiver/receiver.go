@@ -1,0 +1,256 @@
+package syscallreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/windhover/windhover/internal/instance"
+	"github.com/windhover/windhover/internal/ledger"
+	"github.com/windhover/windhover/internal/state"
+	"github.com/windhover/windhover/rules"
+)
+
+// backgroundTime bounds how long close waits for work that no event depends on.
+const backgroundTime = 3 * time.Second
+
+// Parts of the source that can be wrong without ending it.
+const (
+	partRules = "rules"
+	partScan  = "scan"
+)
+
+// reading is the receiver's own part of a source: from the kernel, or from a file, to
+// the workers of the instance. What it starts ends in close, in the order of the way
+// of an event.
+type reading struct {
+	*instance.Instance
+	config  *Config
+	capture capture
+	probe   *probe // nil: samples are replayed
+	clock   *clock
+	table   *state.Table
+
+	stopCapture    context.CancelFunc
+	capturing      sync.WaitGroup
+	stopBackground context.CancelFunc
+	background     sync.WaitGroup
+	undo           []func() // in reverse order
+}
+
+// open begins to read. The kernel side is loaded before it returns, which takes a
+// fraction of a second, so that an error says what is missing; the snapshot of what
+// runs already is taken in the background.
+func open(c *Config, in *instance.Instance) (_ *reading, err error) {
+	r := &reading{Instance: in, config: c}
+	defer func() {
+		if err != nil {
+			r.unwind()
+		}
+	}()
+	if err := r.openCapture(); err != nil {
+		return nil, err
+	}
+	proc := filepath.Join(c.HostRoot, "proc")
+	names := state.NewNameReader(proc, c.HostRoot)
+	r.table = state.NewTable(state.Settings{
+		Shards:       r.capture.numShards(),
+		MaxProcesses: c.Processes.Items,
+		MaxBytes:     c.Processes.Bytes,
+		Names:        names,
+	})
+	in.Account.SetProcesses(func() int { return r.table.Stats().Processes })
+	r.startCapture()
+	if r.probe != nil {
+		// Readers run before the first sample can be made. What runs already is read
+		// after: what starts in between announces itself.
+		if err := r.probe.Attach(); err != nil {
+			r.stopCapture()
+			r.capturing.Wait()
+			return nil, err
+		}
+		r.undo = append(r.undo, in.Rules().OnSwap(r.useRules))
+		r.useRules(in.Rules().Set()) // there may have been a swap since openCapture
+	}
+	r.startBackground(proc, names)
+	in.Receiver.Logger.Info("watching system calls",
+		zap.Int("shards", r.capture.numShards()),
+		zap.Int("rules", len(in.Rules().Set().Rules())),
+		zap.Bool("replay", r.probe == nil))
+	return r, nil
+}
+
+// openCapture loads the kernel side, or opens the file to replay.
+func (r *reading) openCapture() error {
+	if r.config.ReplaySamples != "" {
+		p, err := openReplay(r.config.ReplaySamples)
+		if err != nil {
+			return err
+		}
+		r.undo = append(r.undo, func() { _ = p.close() })
+		r.capture = p
+		r.clock = newClock(p.r.Offset)
+	} else {
+		p, err := loadProbe(r.config)
+		if err != nil {
+			return err
+		}
+		r.undo = append(r.undo, func() { _ = p.Close() })
+		r.capture, r.probe = p, p
+		r.clock = newClock(bootOffset)
+		if err := p.SetWanted(r.Rules().Set().Types(sourceType)); err != nil {
+			return err
+		}
+		if err := r.Account.SetKernelReader(p.readKernel); err != nil {
+			return err
+		}
+	}
+	if r.config.RecordSamples == "" {
+		return nil
+	}
+	rec, err := record(r.capture, r.config.RecordSamples, r.clock.Offset())
+	if err != nil {
+		return err
+	}
+	r.undo = append(r.undo, func() {
+		if err := rec.close(); err != nil {
+			r.Receiver.Logger.Error("recording is incomplete", zap.Error(err))
+		}
+	})
+	r.capture = rec
+	return nil
+}
+
+// startCapture starts one goroutine for each shard.
+func (r *reading) startCapture() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stopCapture = cancel
+	var left sync.WaitGroup
+	shards := r.capture.numShards()
+	for i := range shards {
+		sh := &shard{
+			decoder:   decoder{offset: r.clock.Offset(), source: r.Origin()},
+			worker:    r.Worker(),
+			table:     r.table,
+			procs:     r.table.Shard(i),
+			index:     i,
+			shards:    shards,
+			clock:     r.clock,
+			waiting:   func() int { return r.capture.waiting(i) },
+			countRead: r.probe == nil,
+		}
+		left.Add(1)
+		r.capturing.Go(func() {
+			defer left.Done()
+			defer sh.close()
+			if err := r.capture.run(ctx, i, sh.handle, sh.idle); err != nil {
+				r.Fail(fmt.Errorf("read shard %d: %w", i, err))
+			}
+		})
+	}
+	if r.probe == nil {
+		r.capturing.Go(func() {
+			left.Wait()
+			if ctx.Err() == nil {
+				r.End("every sample was replayed")
+			}
+		})
+	}
+}
+
+// startBackground starts the work beside the way of an event: the snapshot of what
+// runs, the names of users, the watch for losses.
+func (r *reading) startBackground(proc string, names *state.NameReader) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stopBackground = cancel
+	if r.probe != nil {
+		names.ReadHost()
+		r.background.Go(func() { names.Run(ctx) })
+		r.background.Go(func() { r.scan(ctx, proc) })
+	}
+	watcher := ledger.NewDropWatcher(r.Account, r.config.Drops, ledger.DropActions{
+		Log:   r.logDrops,
+		Alert: r.NoticeDrops,
+		Exit:  r.Fail,
+	})
+	r.background.Go(func() { watcher.Run(ctx) })
+}
+
+func (r *reading) scan(ctx context.Context, proc string) {
+	scanner := state.NewScanner(r.table, proc, r.clock.Offset)
+	if err := scanner.Scan(ctx); err != nil {
+		r.SetPart(partScan, "processes that ran before are known by name only: "+err.Error())
+		return
+	}
+	if failed := r.table.Stats().ScanFailed; failed > 0 {
+		r.SetPart(partScan, fmt.Sprintf("%d processes that ran before could not be read from %s: give CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH", failed, proc))
+	}
+	scanner.Run(ctx)
+}
+
+// useRules makes the kernel side report what set needs.
+func (r *reading) useRules(set *rules.Set) {
+	if err := r.probe.SetWanted(set.Types(sourceType)); err != nil {
+		r.SetPart(partRules, "the system calls of the rules could not be chosen: "+err.Error())
+		return
+	}
+	r.SetPart(partRules, "")
+}
+
+func (r *reading) logDrops(e *ledger.Episode) {
+	if e.End.IsZero() {
+		r.Receiver.Logger.Error("events are lost", zap.String("priority", "CRITICAL"), zap.Stringer("episode", e))
+		return
+	}
+	r.Receiver.Logger.Warn("events are no longer lost", zap.Stringer("episode", e))
+}
+
+// close ends everything in the order of the way of an event, so that nothing that was
+// captured is lost on it.
+func (r *reading) close(ctx context.Context) error {
+	var errs []error
+	if r.probe != nil {
+		errs = append(errs, r.probe.Detach())
+	}
+	// Handling an event never blocks, so this takes as long as what is in the rings.
+	// The memory of the rings must not go before the readers have ended.
+	r.stopCapture()
+	r.capturing.Wait()
+	// A process can hold up who reads its memory through procfs, for ever.
+	r.stopBackground()
+	bounded, cancel := context.WithTimeout(ctx, backgroundTime)
+	defer cancel()
+	errs = append(errs, within(bounded, "end background work", &r.background))
+	if r.probe != nil {
+		errs = append(errs, r.Account.SetKernelReader(nil))
+	}
+	r.unwind()
+	return errors.Join(errs...)
+}
+
+func (r *reading) unwind() {
+	for i := len(r.undo) - 1; i >= 0; i-- {
+		r.undo[i]()
+	}
+	r.undo = nil
+}
+
+// within waits for wg until ctx is done.
+func within(ctx context.Context, what string, wg *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	}
+}
