@@ -8,8 +8,8 @@ import (
 
 // Limits of a condition.
 const (
-	MaxDepth = 1000    // nested groups and calls
-	MaxSize  = 8 << 20 // bytes of text, lists written out
+	MaxDepth = 2000    // nested groups and calls
+	MaxSize  = 1 << 20 // bytes of text, with the lists that have no Mark written out
 )
 
 // Transformers are the names that a call can have.
@@ -607,4 +607,11 @@ func (p *parser) mark() (int, bool) {
 	}
 	p.pos += n + 2
 	return list, true
+}
+
+// ParseValue reads text as one value, quoted or bare, and returns it.
+func ParseValue(text string) (string, bool) {
+	p := parser{lexer: lexer{text: text}}
+	v := p.value()
+	return v.Text, p.err == nil && p.end()
 }

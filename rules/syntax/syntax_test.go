@@ -114,7 +114,7 @@ func TestParseRefuses(t *testing.T) {
 		{"val around a transformer", "a.b = val(len(a.b))", 18, `want a field after "val("`},
 		{"an argument that does not end", "proc.aname[2 = a", 12, `want "]" after the argument, found " "`},
 		{"an empty argument", "proc.aname[] = a", 11, `want an argument after "[": a quoted string or a word`},
-		{"deeper than the limit", strings.Repeat("(", MaxDepth+1) + "m" + strings.Repeat(")", MaxDepth+1), MaxDepth + 1, "the condition nests deeper than 1000 levels"},
+		{"deeper than the limit", strings.Repeat("(", MaxDepth+1) + "m" + strings.Repeat(")", MaxDepth+1), MaxDepth + 1, "the condition nests deeper than 2000 levels"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

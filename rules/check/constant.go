@@ -1,0 +1,300 @@
+package check
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"net/netip"
+	"regexp"
+	rsyntax "regexp/syntax"
+	"strconv"
+	"strings"
+
+	"github.com/windhover/windhover/internal/field"
+	"github.com/windhover/windhover/rules/ir"
+	"github.com/windhover/windhover/rules/syntax"
+)
+
+// foreignTypes are names of event types that rules may use although no source of
+// Windhover reports such events: a comparison with one never holds.
+var foreignTypes = []string{
+	"syscall", "NA", "send", "recv", "switch", "drop", "scapevent", "container", "signaldeliver",
+	"cpu_hotplug", "k8s", "tracer", "mesos", "notification", "infra", "page_fault", "useradded",
+	"userdeleted", "groupadded", "groupdeleted", "asyncevent", "task", "task_file_pipe",
+	"task_file_memfd", "task_file_regular", "task_file_directory", "task_file_socket_inet",
+	"task_file_socket_inet6", "task_file_socket_unix", "task_file_socket_netlink", "task_file_anon_inode",
+}
+
+// typeAliases are names of the rule language for system calls that the kernel calls
+// otherwise.
+var typeAliases = map[string]string{"pread": "pread64", "pwrite": "pwrite64", "prlimit": "prlimit64"}
+
+// compareConstants resolves a comparison with constants.
+func (w *walk) compareConstants(x *syntax.Check, left *ir.Term) ir.Expr {
+	c := &ir.Compare{Term: left, Op: irOps[x.Op], Modifier: irModifiers[x.Modifier]}
+	switch left.Kind {
+	case field.KindText, field.KindPath, field.KindBytes:
+		return w.compareText(x, c)
+	}
+	values := w.operands(x)
+	ok := true
+	for _, v := range values {
+		err := appendConstant(c, v.Text)
+		if err != nil {
+			w.report(Problem{Span: v.Span, Msg: err.Error()})
+			ok = false
+		}
+	}
+	if !ok {
+		return nil
+	}
+	if left.Field != nil && left.Field.Name == "evt.num" {
+		return foldNumber(c)
+	}
+	return c
+}
+
+// appendConstant reads text as a value of the kind that c compares.
+func appendConstant(c *ir.Compare, text string) error {
+	switch c.Term.Kind {
+	case field.KindIP:
+		ip, err := netip.ParseAddr(text)
+		if err != nil || ip.Zone() != "" {
+			if _, err := netip.ParsePrefix(text); err == nil {
+				return fmt.Errorf("%q is a network, not an address", text)
+			}
+			return fmt.Errorf("%q is not an IP address", text)
+		}
+		c.Addrs = append(c.Addrs, ip)
+		return nil
+	case field.KindNet:
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			if _, err := netip.ParseAddr(text); err == nil {
+				return fmt.Errorf("%q is an address, not a network: write %s/LENGTH", text, text)
+			}
+			return fmt.Errorf("%q is not a network such as 10.0.0.0/8", text)
+		}
+		c.Nets = append(c.Nets, p.Masked())
+		return nil
+	}
+	n, err := number(c.Term.Kind, text)
+	if err != nil {
+		return err
+	}
+	c.Ints = append(c.Ints, n)
+	return nil
+}
+
+// number reads text as the number that a field of kind k holds.
+func number(k field.Kind, text string) (int64, error) {
+	switch k {
+	case field.KindBool:
+		switch text {
+		case "true":
+			return 1, nil
+		case "false":
+			return 0, nil
+		}
+		return 0, fmt.Errorf("%q is not a truth value: write true or false", text)
+	case field.KindPort:
+		if text == "" {
+			return 0, nil
+		}
+		if port, ok := services[text]; ok {
+			return int64(port), nil
+		}
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("%q is not a port: neither a number up to 65535 nor the name of a service", text)
+		}
+		return int64(n), nil
+	case field.KindUint, field.KindTime, field.KindDuration:
+		if n, err := strconv.ParseUint(strings.TrimPrefix(text, "+"), 10, 64); err == nil {
+			return int64(n), nil
+		}
+		// As in the language's origin, a negative number wraps around: -1 is the
+		// largest.
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil && n < 0 {
+			return n, nil
+		}
+	case field.KindFloat:
+		if n, err := strconv.ParseInt(text, 10, 32); err == nil {
+			return int64(math.Float64bits(float64(n))), nil
+		}
+	default:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n, nil
+		}
+	}
+	if n, ok := withoutUnit(text); ok {
+		return 0, fmt.Errorf("%q is not a number: durations are nanoseconds, so write %d", text, n)
+	}
+	return 0, fmt.Errorf("%q is not a decimal number that fits the field", text)
+}
+
+// foldNumber decides comparisons with the number of the event, which is at least 1:
+// rules say evt.num = 0 for never.
+func foldNumber(c *ir.Compare) ir.Expr {
+	below := true // every operand is below 1
+	for _, n := range c.Ints {
+		below = below && uint64(n) < 1
+	}
+	one := len(c.Ints) == 1 && c.Ints[0] == 1
+	switch c.Op {
+	case ir.Equal, ir.In, ir.Intersects, ir.LessEqual:
+		if below {
+			return &ir.Const{Value: false}
+		}
+	case ir.Less:
+		if below || one {
+			return &ir.Const{Value: false}
+		}
+	case ir.NotEqual, ir.Greater:
+		if below {
+			return &ir.Const{Value: true}
+		}
+	case ir.GreaterEqual:
+		if below || one {
+			return &ir.Const{Value: true}
+		}
+	}
+	return c
+}
+
+// compareText resolves a comparison with text constants.
+func (w *walk) compareText(x *syntax.Check, c *ir.Compare) ir.Expr {
+	if len(x.Lists) == 1 && len(x.Values) == 0 {
+		l := w.c.Lists[x.Lists[0].List]
+		if l.texts.Values == nil {
+			l.texts.Values = l.Items
+		}
+		c.Texts = &l.texts
+	} else {
+		values := w.operands(x)
+		texts := make([]string, len(values))
+		for i, v := range values {
+			texts[i] = v.Text
+		}
+		c.Texts = &ir.Texts{Values: texts}
+	}
+	switch x.Op {
+	case syntax.BContains, syntax.BStartsWith:
+		decoded := make([]string, len(c.Texts.Values))
+		for i, s := range c.Texts.Values {
+			b, err := hex.DecodeString(s)
+			if err != nil {
+				w.fail(x.Span, "operator %q takes an even number of hexadecimal digits, not %q", x.Op, s)
+				return nil
+			}
+			decoded[i] = string(b)
+		}
+		c.Texts = &ir.Texts{Values: decoded}
+	case syntax.Regex:
+		for _, s := range c.Texts.Values {
+			re, err := compileRegexp(s)
+			if err != nil {
+				w.fail(valueSpan(x, s), "regular expression %q: %v", s, err)
+				return nil
+			}
+			c.Regexp = append(c.Regexp, re)
+		}
+	}
+	return c
+}
+
+// compileRegexp compiles a pattern that must match the whole text. The language is
+// that of RE2 without the Perl classes.
+func compileRegexp(pattern string) (*regexp.Regexp, error) {
+	tree, err := rsyntax.Parse(pattern, rsyntax.POSIX)
+	if err != nil {
+		if _, perl := rsyntax.Parse(pattern, rsyntax.Perl); perl == nil {
+			return nil, fmt.Errorf("%w; classes such as \\d are not part of the rule language: write [0-9], [[:space:]], [[:alnum:]_]", err)
+		}
+		return nil, err
+	}
+	return regexp.Compile(`\A(?:` + tree.String() + `)\z`)
+}
+
+func valueSpan(x *syntax.Check, text string) syntax.Span {
+	for _, v := range x.Values {
+		if v.Text == text {
+			return v.Span
+		}
+	}
+	return x.Span
+}
+
+// constantWarnings points at constants that probably mean something else.
+func (w *walk) constantWarnings(x *syntax.Check) {
+	var name string
+	if f, ok := x.Left.(*syntax.Field); ok {
+		name = f.Name
+	}
+	unsafe := strings.HasPrefix(name, "ka.") || strings.HasPrefix(name, "jevt.")
+	switch x.Op {
+	case syntax.Equal, syntax.NotEqual, syntax.In, syntax.Intersects, syntax.PMatch:
+	default:
+		unsafe = false
+	}
+	for _, v := range x.Values {
+		if unsafe && v.Text == "<NA>" {
+			w.warn(UnsafeNA, v.Span, nil, "field %s has no value where it prints <NA>: write \"not %s exists\"", name, name)
+		}
+		w.constantWarning(x, v)
+	}
+}
+
+func (w *walk) constantWarning(x *syntax.Check, v syntax.Value) {
+	if v.Number || v.Text == "" {
+		return
+	}
+	if x.Op == syntax.Regex && plainRegexp(v.Text) {
+		w.warn(Suspicious, v.Span, nil, "regular expression %q has nothing that a faster contains, startswith, endswith or = could not say", v.Text)
+	}
+	text := strings.Join(strings.Fields(v.Text), "")
+	// Only texts of this shape can be a field: the lookup is not for every constant
+	// of a large list.
+	switch first, _, _ := strings.Cut(text, "."); {
+	case !strings.Contains(text, ".") || !isName(first):
+	case strings.HasSuffix(text, ")"):
+	default:
+		if _, err := w.lookup(text); err == nil {
+			w.warn(Suspicious, v.Span, nil, "%q is a text here, though it is the name of a field: to compare with the field, write val(%s)", v.Text, text)
+		}
+	}
+	if open := strings.IndexByte(text, '('); open > 0 && strings.HasSuffix(text, ")") {
+		if _, ok := ir.FuncByName(text[:open]); ok || text[:open] == "val" {
+			w.warn(Suspicious, v.Span, nil, "%q is a text here, though it looks like a transformer: write it without quotes", v.Text)
+		}
+	}
+}
+
+func isName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 && (c >= '0' && c <= '9' || c == '_')) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// plainRegexp reports whether a pattern says no more than a faster operator would.
+func plainRegexp(p string) bool {
+	p = strings.TrimPrefix(p, "^")
+	p = strings.TrimPrefix(p, ".*")
+	p = strings.TrimSuffix(p, "$")
+	p = strings.TrimSuffix(p, ".*")
+	return !strings.ContainsAny(p, `\.+*?()|[]{}^$`)
+}
+
+// withoutUnit reads a number with a unit of time.
+func withoutUnit(s string) (int64, bool) {
+	for suffix, unit := range map[string]int64{"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9} {
+		if n, err := strconv.ParseInt(strings.TrimSuffix(s, suffix), 10, 32); err == nil && strings.HasSuffix(s, suffix) {
+			return n * unit, true
+		}
+	}
+	return 0, false
+}

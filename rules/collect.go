@@ -1,0 +1,464 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// state is what the files read so far define. Items are kept in the order of their
+// first definition.
+type state struct {
+	clock   int // counts definitions
+	lists   table[*list]
+	macros  table[*macro]
+	rules   table[*rule]
+	engine  version // the highest that was required
+	plugins []pluginRequirement
+	broken  map[string]bool // names of items that could not be read
+}
+
+// table holds items by name and in order.
+type table[T any] struct {
+	order  []T
+	byName map[string]T
+}
+
+func (t *table[T]) add(name string, v T) {
+	if t.byName == nil {
+		t.byName = map[string]T{}
+	}
+	t.byName[name] = v
+	t.order = append(t.order, v)
+}
+
+// entity is what lists, macros and rules have in common. Index is when it was first
+// defined; visibility, when it was last changed.
+type entity struct {
+	name              string
+	index, visibility int
+	context           *context
+}
+
+type list struct {
+	entity
+	items []located
+}
+
+type macro struct {
+	entity
+	condition        located
+	conditionContext *context
+}
+
+type rule struct {
+	entity
+	condition, output, desc located
+	conditionContext        *context
+	outputContext           *context
+	priority                Priority
+	source                  string
+	sourceGiven             bool
+	known                   bool // the source type is
+	tags                    []string
+	enabled                 bool
+	warnTypes               bool
+	skipUnknown             bool
+	capture                 bool
+	captureDuration         uint32
+	exceptions              []*exception
+}
+
+// collector reads one file into the state.
+type collector struct {
+	*state
+	page     *page
+	sources  func(string) bool
+	lookup   lookupFunc
+	errors   []Problem
+	warnings []Problem
+}
+
+func (c *collector) warn(p Problem) { c.warnings = append(c.warnings, p) }
+
+// kinds are the kinds of items in the order in which the first key is looked for.
+var kinds = []struct {
+	key   string
+	known []string
+	read  func(*collector, *context, *yaml.Node)
+}{
+	{"required_engine_version", nil, (*collector).engineVersion},
+	{"required_plugin_versions", nil, (*collector).pluginVersions},
+	{"list", []string{"items", "append", "override"}, (*collector).list},
+	{"macro", []string{"condition", "append", "override"}, (*collector).macro},
+	{"rule", []string{
+		"condition", "output", "desc", "priority", "source", "enabled", "capture", "capture_duration",
+		"warn_evttypes", "skip-if-unknown-filter", "tags", "exceptions", "override", "append",
+	}, (*collector).rule},
+}
+
+// read reads the documents of the page, and all their items whatever is wrong with some.
+func (c *collector) read() {
+	root := &context{itemType: itemContent, page: c.page}
+	docs, err := c.page.documents()
+	if err != nil {
+		p := root.problem(ErrYAMLParse, "%s", err.msg)
+		p.Line, p.Excerpt = err.line, c.page.line(err.line)
+		p.Width = max(len(strings.TrimSpace(p.Excerpt)), 1)
+		p.Column = len(p.Excerpt) - len(strings.TrimLeft(p.Excerpt, " \t")) + 1
+		c.errors = append(c.errors, p)
+		return
+	}
+	for _, doc := range docs {
+		n := doc
+		if n.Kind == yaml.DocumentNode {
+			if len(n.Content) == 0 {
+				continue
+			}
+			n = resolve(n.Content[0])
+		}
+		switch {
+		case n.Kind == 0 || isNull(n):
+			continue
+		case n.Kind == yaml.ScalarNode:
+			c.errors = append(c.errors, root.problem(ErrYAMLValidate, "the document is text, not a list of rules, macros and lists"))
+			continue
+		case n.Kind != yaml.SequenceNode:
+			c.errors = append(c.errors, root.problem(ErrYAMLValidate, "the document is a mapping, not a list of rules, macros and lists: start each with \"- \""))
+			continue
+		}
+		for _, item := range n.Content {
+			c.item(root, resolve(item))
+		}
+	}
+}
+
+// item reads one item. What is wrong with it ends the item, not the file.
+func (c *collector) item(root *context, n *yaml.Node) {
+	if isNull(n) {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		at := root.in("rules content item", "", n)
+		c.errors = append(c.errors, at.problem(ErrYAMLValidate, "an item is a mapping, not %s", kindName(n)))
+		return
+	}
+	for _, k := range kinds {
+		value := get(n, k.key)
+		if value == nil {
+			continue
+		}
+		at := root.in(strings.ReplaceAll(k.key, "required_plugin_versions", "required plugin versions"), "", n)
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					s, ok := r.(stop)
+					if !ok {
+						panic(r)
+					}
+					c.errors = append(c.errors, s.p)
+					c.broken[k.key+" "+value.Value] = true
+				}
+			}()
+			k.read(c, at, n)
+			c.unknownKeys(at, n, k.key, k.known)
+		}()
+		return
+	}
+	c.warn(root.in("rules content item", "", n).problem(WarnUnknownItem,
+		"the item is none of list, macro, rule, required_engine_version and required_plugin_versions: it is ignored"))
+}
+
+func (c *collector) unknownKeys(at *context, n *yaml.Node, kind string, known []string) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := resolve(n.Content[i])
+		if key.Value == kind || contains(known, key.Value) {
+			continue
+		}
+		p := at.in("value for", key.Value, n.Content[i]).problem(WarnUnknownKey, "unknown key %q: it is ignored", key.Value)
+		p.Hint = didYouMean(key.Value, known)
+		c.warn(p)
+	}
+}
+
+func (c *collector) tick() int {
+	c.clock++
+	return c.clock
+}
+
+// appends reads the key append and warns about it.
+func (c *collector) appends(at *context, n *yaml.Node) bool {
+	on, _ := at.bool(n, "append")
+	if !on {
+		return false
+	}
+	k, _ := entry(n, "append")
+	p := at.in("value for", "append", k).problem(WarnDeprecated, "key \"append\" is deprecated")
+	p.Hint = "say append for each key under override instead"
+	c.warn(p)
+	if get(n, "override") != nil {
+		at.failHint(ErrYAMLValidate, "say append for each key under override", "keys \"append\" and \"override\" exclude each other")
+	}
+	return true
+}
+
+func (c *collector) list(at *context, n *yaml.Node) {
+	at.itemName = at.scalar(n, "list").Value
+	items, ok := at.texts(n, "items", "list item")
+	if !ok {
+		at.fail(ErrYAMLValidate, "key \"items\" is missing")
+	}
+	add := c.appends(at, n)
+	if o := at.overrides(n, []string{"items"}, []string{"items"}); o["items"] == verbAppend {
+		add = true
+	}
+	l, exists := c.lists.byName[at.itemName]
+	if add && !exists {
+		at.fail(ErrValidate, "list %q cannot be appended to: there is none before", at.itemName)
+	}
+	if !isListName(at.itemName) {
+		c.warn(at.problem(WarnInvalidListName, "name %q of a list has a quote, a parenthesis, a comma, an equal sign or a blank in it", at.itemName))
+	}
+	now := c.tick()
+	if !exists {
+		l = &list{entity: entity{name: at.itemName, index: now}}
+		c.lists.add(at.itemName, l)
+	}
+	l.visibility = now
+	if !add {
+		l.items, l.context = nil, at
+	}
+	for _, item := range items {
+		l.items = append(l.items, scalarText(c.page, item))
+	}
+	delete(c.broken, "list "+at.itemName)
+}
+
+func isListName(s string) bool { return !strings.ContainsAny(s, "()\"' \t\r\n\v\f=,") }
+
+func isMacroName(s string) bool {
+	letters := 0
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
+			letters++
+		case i > 0 && letters > 0 && (c >= '0' && c <= '9' || c == '_'):
+		default:
+			return false
+		}
+	}
+	return letters > 0
+}
+
+func (c *collector) macro(at *context, n *yaml.Node) {
+	at.itemName = at.scalar(n, "macro").Value
+	node := at.scalar(n, "condition")
+	add := c.appends(at, n)
+	if o := at.overrides(n, []string{"condition"}, []string{"condition"}); o["condition"] == verbAppend {
+		add = true
+	}
+	m, exists := c.macros.byName[at.itemName]
+	if add && !exists {
+		at.fail(ErrValidate, "macro %q cannot be appended to: there is none before", at.itemName)
+	}
+	if !isMacroName(at.itemName) {
+		c.warn(at.problem(WarnInvalidMacroName, "name %q of a macro is not letters, then letters, digits and underscores: conditions cannot use it", at.itemName))
+	}
+	now := c.tick()
+	if !exists {
+		m = &macro{entity: entity{name: at.itemName, index: now}}
+		c.macros.add(at.itemName, m)
+	}
+	m.visibility = now
+	text := scalarText(c.page, node)
+	if add {
+		m.condition = m.condition.join(" ", text)
+	} else {
+		m.condition, m.context = text, at
+		m.conditionContext = at.in("macro condition", "", node)
+	}
+	delete(c.broken, "macro "+at.itemName)
+}
+
+var (
+	appendable  = []string{"condition", "output", "desc", "tags", "exceptions"}
+	replaceable = []string{
+		"condition", "output", "desc", "priority", "capture", "capture_duration", "tags",
+		"exceptions", "enabled", "warn_evttypes", "skip-if-unknown-filter",
+	}
+)
+
+func (c *collector) rule(at *context, n *yaml.Node) {
+	at.itemName = at.scalar(n, "rule").Value
+	r, exists := c.rules.byName[at.itemName]
+	adding := c.appends(at, n)
+	overrides := at.overrides(n, appendable, replaceable)
+	switch {
+	case adding:
+		if !exists {
+			at.fail(ErrValidate, "rule %q cannot be appended to: there is none before", at.itemName)
+		}
+		if get(n, "condition") == nil && get(n, "exceptions") == nil {
+			at.fail(ErrValidate, "what is appended to a rule has a condition or exceptions")
+		}
+		c.change(at, n, r, map[string]verb{"condition": verbAppend, "exceptions": verbAppend})
+	case overrides != nil:
+		if !exists {
+			at.fail(ErrValidate, "rule %q cannot be overridden: there is none before", at.itemName)
+		}
+		c.change(at, n, r, overrides)
+	case get(n, "condition") == nil && get(n, "output") == nil && get(n, "desc") == nil && get(n, "priority") == nil:
+		enabled, ok := at.bool(n, "enabled")
+		if !ok {
+			at.fail(ErrYAMLValidate, "keys \"condition\", \"output\", \"desc\" and \"priority\" are missing; and there is no \"enabled\" to turn an earlier rule on or off")
+		}
+		p := at.problem(WarnDeprecated, "a rule with nothing but \"enabled\" is deprecated")
+		p.Hint = "add \"override: {enabled: replace}\""
+		c.warn(p)
+		if !exists {
+			at.fail(ErrValidate, "rule %q cannot be turned on or off: there is none before", at.itemName)
+		}
+		r.enabled = enabled
+	default:
+		c.define(at, n)
+	}
+	delete(c.broken, "rule "+at.itemName)
+}
+
+// define reads the full definition of a rule.
+func (c *collector) define(at *context, n *yaml.Node) {
+	r := &rule{entity: entity{name: at.itemName, context: at}, source: "syscall", enabled: true, warnTypes: true}
+	condition := at.scalar(n, "condition")
+	output := at.scalar(n, "output")
+	desc := at.scalar(n, "desc")
+	r.priority = at.priority(n)
+	if s := get(n, "source"); s != nil {
+		r.source, r.sourceGiven = at.scalarOf(s, "source").Value, true
+	}
+	r.condition, r.conditionContext = scalarText(c.page, condition), at.in("rule condition", "", condition)
+	r.output, r.outputContext = scalarText(c.page, output).trim(), at.in("rule output", "", output)
+	r.desc = scalarText(c.page, desc)
+	r.known = c.sources(r.source)
+	c.attributes(at, n, r, func(string) bool { return true })
+	if list, ok := at.texts(n, "tags", "value for"); ok {
+		r.tags = tagSet(nil, list)
+	}
+	old, exists := c.rules.byName[at.itemName]
+	if exists && old.sourceGiven && r.sourceGiven && old.source != r.source {
+		at.fail(ErrValidate, "rule %q has source %q, and is defined again with source %q", at.itemName, old.source, r.source)
+	}
+	r.exceptions = c.exceptions(at, n, r)
+	if !r.known {
+		p := at.problem(WarnUnknownSource, "no source %q: the rule is left out", r.source)
+		p.Hint = didYouMean(r.source, sourceTypes())
+		c.warn(p)
+	}
+	now := c.tick()
+	r.index, r.visibility = now, now
+	if exists {
+		r.index = old.index
+		*old = *r
+		return
+	}
+	c.rules.add(at.itemName, r)
+}
+
+func (c *context) priority(n *yaml.Node) Priority {
+	node := c.scalar(n, "priority")
+	p, ok := ParsePriority(node.Value)
+	if !ok {
+		words := make([]string, len(priorityNames))
+		for i, w := range priorityNames {
+			words[i] = strings.ToLower(w)
+		}
+		hint := didYouMean(strings.ToLower(node.Value), words)
+		if hint == "" {
+			hint = "priorities are " + strings.Join(words, " ")
+		}
+		c.in("rule priority", "", node).failHint(ErrYAMLValidate, hint, "no priority %q", node.Value)
+	}
+	return p
+}
+
+// attributes reads those of the keys that are single values and optional which want
+// accepts.
+func (c *collector) attributes(at *context, n *yaml.Node, r *rule, want func(key string) bool) {
+	for _, k := range []struct {
+		key string
+		to  *bool
+	}{
+		{"enabled", &r.enabled}, {"warn_evttypes", &r.warnTypes}, {"skip-if-unknown-filter", &r.skipUnknown}, {"capture", &r.capture},
+	} {
+		if !want(k.key) {
+			continue
+		}
+		if v, ok := at.bool(n, k.key); ok {
+			*k.to = v
+		}
+	}
+	if want("capture_duration") {
+		if v, ok := at.number(n, "capture_duration"); ok {
+			r.captureDuration = v
+		}
+	}
+}
+
+// tagSet returns tags with those of list, sorted, each once.
+func tagSet(tags []string, list []*yaml.Node) []string {
+	tags = slices.Clone(tags)
+	for _, n := range list {
+		tags = append(tags, n.Value)
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+// change applies the keys of an item to an earlier rule: what is appended first, then
+// what is replaced.
+func (c *collector) change(at *context, n *yaml.Node, r *rule, verbs map[string]verb) {
+	next := *r
+	next.context = at
+	text := func(key, itemType string, t *located, ctx **context) {
+		node := get(n, key)
+		if node == nil || verbs[key] == "" {
+			return
+		}
+		node = at.scalarOf(node, key)
+		s := scalarText(c.page, node)
+		if key == "output" {
+			s = s.trim()
+		}
+		if verbs[key] == verbAppend {
+			s = t.join(" ", s)
+		} else if ctx != nil {
+			*ctx = at.in(itemType, "", node)
+		}
+		*t = s
+	}
+	text("condition", "rule condition", &next.condition, &next.conditionContext)
+	text("output", "rule output", &next.output, &next.outputContext)
+	text("desc", "", &next.desc, nil)
+	if verbs["tags"] != "" {
+		list, _ := at.texts(n, "tags", "value for")
+		var old []string
+		if verbs["tags"] == verbAppend {
+			old = r.tags
+		}
+		next.tags = tagSet(old, list)
+	}
+	if verbs["exceptions"] != "" && get(n, "exceptions") != nil {
+		if verbs["exceptions"] == verbAppend {
+			next.exceptions = c.appendExceptions(at, n, r)
+		} else {
+			next.exceptions = c.exceptions(at, n, r)
+		}
+	}
+	if verbs["priority"] != "" {
+		next.priority = at.priority(n)
+	}
+	c.attributes(at, n, &next, func(key string) bool { return verbs[key] == verbReplace })
+	next.visibility = c.tick()
+	*r = next
+}

@@ -1,0 +1,446 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/field"
+	"github.com/windhover/windhover/rules/check"
+	"github.com/windhover/windhover/rules/ir"
+	"github.com/windhover/windhover/rules/output"
+	"github.com/windhover/windhover/rules/pushdown"
+	"github.com/windhover/windhover/rules/syntax"
+)
+
+// Matching says how many rules an event may match.
+type Matching string
+
+const (
+	// MatchAll reports every rule that an event satisfies.
+	MatchAll Matching = "all"
+	// MatchFirst reports the first one.
+	MatchFirst Matching = "first"
+)
+
+// Options choose what is made of the files.
+type Options struct {
+	// MinPriority leaves out rules that matter less; nil: none.
+	MinPriority *Priority
+	// Matching is MatchAll if it is empty.
+	Matching Matching
+	// Select turns rules on and off after loading, one selector after the other.
+	Select []Selector
+	// Sources are source types besides those that have fields of their own.
+	Sources []string
+}
+
+// Selector turns rules on or off by name or tag.
+type Selector struct {
+	Enable bool
+	Rule   string // a name; * stands for any text
+	Tag    string
+}
+
+func (s Selector) matches(r *Rule) bool {
+	if s.Tag != "" {
+		return slices.Contains(r.Tags, s.Tag)
+	}
+	return wildcard(s.Rule, r.Name)
+}
+
+// wildcard reports whether name is what pattern says.
+func wildcard(pattern, name string) bool {
+	first, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == name
+	}
+	name, ok := strings.CutPrefix(name, first)
+	if !ok {
+		return false
+	}
+	parts := strings.Split(rest, "*")
+	for _, p := range parts[:len(parts)-1] {
+		i := strings.Index(name, p)
+		if i < 0 {
+			return false
+		}
+		name = name[i+len(p):]
+	}
+	return strings.HasSuffix(name, parts[len(parts)-1])
+}
+
+type lookupFunc func(text, source string) (*field.Field, error)
+
+// Compile makes a Set of the files, which are read one after the other: what a file
+// defines, later ones may change. The Set is nil if the Report has errors.
+func Compile(files []File, o Options) (*Set, *Report) {
+	st := &state{broken: map[string]bool{}}
+	types := append(sourceTypes(), o.Sources...)
+	r := &Report{}
+	var last *compiler
+	for _, f := range files {
+		col := collector{
+			state: st, page: newPage(f),
+			sources: func(s string) bool { return slices.Contains(types, s) },
+		}
+		col.read()
+		// The state after each file must mean something, not just that after the last.
+		last = newCompiler(st, o)
+		last.run(len(col.errors) > 0)
+		fr := FileReport{Name: f.Name, Errors: append(col.errors, last.errors...), Warnings: col.warnings}
+		if len(col.errors) == 0 {
+			fr.Warnings = append(fr.Warnings, last.warnings...)
+		}
+		r.Files = append(r.Files, fr)
+	}
+	if last == nil {
+		last = newCompiler(st, o)
+	}
+	if !r.OK() {
+		return nil, r
+	}
+	return newSet(last, files, o), r
+}
+
+// compiler makes rules of the state after one file.
+type compiler struct {
+	state   *state
+	options Options
+
+	usedLists  map[*list]bool
+	expansions []expansion
+	markLists  []*check.List
+	macros     map[string]*check.Macro
+	macroTexts map[string]located
+	checkers   map[string]*check.Checker
+
+	rules    []*Rule
+	exprs    []ir.Expr
+	errors   []Problem
+	warnings []Problem
+}
+
+func newCompiler(st *state, o Options) *compiler {
+	return &compiler{
+		state: st, options: o,
+		usedLists:  map[*list]bool{},
+		macros:     map[string]*check.Macro{},
+		macroTexts: map[string]located{},
+		checkers:   map[string]*check.Checker{},
+	}
+}
+
+// run compiles everything. If items could not be read, what they would have defined is
+// not missed.
+func (c *compiler) run(incomplete bool) {
+	c.expandLists()
+	usedMacros := map[string]bool{}
+	for _, m := range c.state.macros.order {
+		x, text := c.parse(m.condition, m.conditionContext)
+		c.macros[m.name] = &check.Macro{Expr: x, Index: m.index, Visibility: m.visibility, Broken: x == nil}
+		c.macroTexts[m.name] = text
+		macroNames(x, usedMacros)
+	}
+	for broken := range c.state.broken {
+		if name, ok := strings.CutPrefix(broken, "macro "); ok && c.macros[name] == nil {
+			c.macros[name] = &check.Macro{Broken: true}
+		}
+	}
+	c.macroLoops()
+	for _, r := range c.state.rules.order {
+		if r.known {
+			c.rule(r, usedMacros)
+		}
+	}
+	if !incomplete {
+		c.checkPlugins()
+	}
+	if incomplete || len(c.errors) > 0 {
+		return
+	}
+	for _, m := range c.state.macros.order {
+		if !usedMacros[m.name] {
+			c.warnings = append(c.warnings, m.context.problem(WarnUnusedMacro, "no rule or macro uses macro %q", m.name))
+		}
+	}
+	for _, l := range c.state.lists.order {
+		if !c.usedLists[l] {
+			c.warnings = append(c.warnings, l.context.problem(WarnUnusedList, "no rule, macro or list uses list %q", l.name))
+		}
+	}
+}
+
+// macroNames adds the macros that x names to used.
+func macroNames(x syntax.Expr, used map[string]bool) {
+	switch x := x.(type) {
+	case *syntax.And:
+		for _, x := range x.X {
+			macroNames(x, used)
+		}
+	case *syntax.Or:
+		for _, x := range x.X {
+			macroNames(x, used)
+		}
+	case *syntax.Not:
+		macroNames(x.X, used)
+	case *syntax.Macro:
+		used[x.Name] = true
+	}
+}
+
+// macroLoops reports macros that refer to unknown or later macros, or to themselves,
+// even if no rule uses them.
+func (c *compiler) macroLoops() {
+	for _, m := range c.state.macros.order {
+		this := c.macros[m.name]
+		if this.Expr == nil {
+			continue
+		}
+		used := map[string]bool{}
+		macroNames(this.Expr, used)
+		for _, use := range macroUses(this.Expr, nil) {
+			other := c.macros[use.Name]
+			var msg, hint string
+			switch {
+			case other == nil:
+				msg, hint = fmt.Sprintf("no macro %q", use.Name), didYouMean(use.Name, c.names())
+			case other.Broken:
+				continue
+			case other.Index >= this.Visibility:
+				msg = fmt.Sprintf("macro %q is defined after macro %q, which therefore does not see it", use.Name, m.name)
+			case c.reaches(use.Name, m.name, map[string]bool{}):
+				msg = fmt.Sprintf("macro %q refers to itself by way of %q", m.name, use.Name)
+			default:
+				continue
+			}
+			text := c.macroTexts[m.name]
+			p := m.conditionContext.textProblem(ErrValidate, text, use.Span, msg, hint)
+			p.Locations = append(p.Locations, m.conditionContext.conditionContext(text.s, use.Start))
+			c.errors = append(c.errors, p)
+			this.Broken = true
+		}
+	}
+}
+
+func (c *compiler) names() []string {
+	var names []string
+	for _, m := range c.state.macros.order {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+func macroUses(x syntax.Expr, dst []*syntax.Macro) []*syntax.Macro {
+	switch x := x.(type) {
+	case *syntax.And:
+		for _, x := range x.X {
+			dst = macroUses(x, dst)
+		}
+	case *syntax.Or:
+		for _, x := range x.X {
+			dst = macroUses(x, dst)
+		}
+	case *syntax.Not:
+		return macroUses(x.X, dst)
+	case *syntax.Macro:
+		return append(dst, x)
+	}
+	return dst
+}
+
+// reaches reports whether macro from refers to macro to, by way of others perhaps.
+func (c *compiler) reaches(from, to string, seen map[string]bool) bool {
+	if from == to {
+		return true
+	}
+	m := c.macros[from]
+	if seen[from] || m == nil || m.Expr == nil {
+		return false
+	}
+	seen[from] = true
+	return slices.ContainsFunc(macroUses(m.Expr, nil), func(x *syntax.Macro) bool { return c.reaches(x.Name, to, seen) })
+}
+
+// parse reads a condition with its lists in place and returns it with the text that it
+// was read from; nil if it has errors, which are reported.
+func (c *compiler) parse(t located, at *context) (syntax.Expr, located) {
+	if i := strings.IndexByte(t.s, 0); i >= 0 {
+		c.errors = append(c.errors, at.textProblem(ErrCompileCondition, t, syntax.Span{Start: i, End: i + 1}, "a condition cannot hold a NUL byte", ""))
+		return nil, t
+	}
+	text := c.expand(t, true)
+	x, err := syntax.ParseMarked(text.s)
+	if err == nil {
+		return x, text
+	}
+	if strings.Contains(text.s, "\x00") {
+		text = c.expand(t, false)
+		if x, err = syntax.Parse(text.s); err == nil {
+			return x, text
+		}
+	}
+	p := at.textProblem(ErrCompileCondition, text, err.Span, err.Msg, "")
+	if len(err.Known) > 0 {
+		p.Hint = didYouMean(err.Word, err.Known)
+	}
+	p.Locations = append(p.Locations, at.conditionContext(text.s, err.Start))
+	c.errors = append(c.errors, p)
+	return nil, text
+}
+
+func (c *compiler) checker(source string) *check.Checker {
+	ch := c.checkers[source]
+	if ch == nil {
+		ch = &check.Checker{Source: source, Macros: c.macros, Lists: c.markLists}
+		c.checkers[source] = ch
+	}
+	return ch
+}
+
+// problemCodes are the codes of what package check reports.
+var problemCodes = map[check.Kind]Code{
+	check.Invalid: ErrCompileCondition, check.Unknown: ErrCompileCondition, check.UndefinedMacro: ErrValidate,
+	check.Suspicious: WarnCondition, check.UnsafeNA: WarnUnsafeNA, check.Deprecated: WarnDeprecated, check.Undelivered: WarnExtension,
+}
+
+// rule compiles one rule.
+func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
+	tmpl, ok := c.output(r)
+	if !ok {
+		return
+	}
+	x, text := c.parse(r.withExceptions(), r.conditionContext)
+	macroNames(x, usedMacros)
+	if x == nil || tmpl == nil {
+		return
+	}
+	expr, problems := c.checker(r.source).Check(x)
+	var errors, warnings []Problem
+	unknown := -1
+	for _, p := range problems {
+		at, src := r.conditionContext, text
+		if p.Macro != "" {
+			m := c.state.macros.byName[p.Macro]
+			at, src = m.conditionContext, c.macroTexts[p.Macro]
+		}
+		q := at.textProblem(problemCodes[p.Kind], src, p.Span, p.Msg, p.Hint)
+		q.Field = p.Field
+		q.Item, q.Name = "rule", r.name
+		q.Locations = append(r.conditionContext.locations(), r.conditionContext.conditionContext(src.s, p.Whole.Start))
+		if p.Macro != "" && !p.Kind.Warning() {
+			q.Msg += fmt.Sprintf(" (in macro %q, used by rule %q)", p.Macro, r.name)
+		}
+		if p.Kind.Warning() {
+			warnings = append(warnings, q)
+			continue
+		}
+		if p.Kind == check.Unknown && unknown < 0 {
+			unknown = len(errors)
+		}
+		errors = append(errors, q)
+	}
+	if r.skipUnknown && unknown >= 0 {
+		p := errors[unknown]
+		p.Code = WarnUnknownFilter
+		p.Msg += ": the rule is left out"
+		c.warnings = append(c.warnings, p)
+		return
+	}
+	c.warnings = append(c.warnings, warnings...)
+	c.errors = append(c.errors, errors...)
+	if expr == nil {
+		return
+	}
+	c.add(r, expr, tmpl, text)
+}
+
+// output compiles the output of a rule. The template is nil if it has errors; ok is
+// false if the rule is left out.
+func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
+	text := r.output
+	if i := strings.Index(text.s, "%container.info"); i >= 0 {
+		p := r.outputContext.textProblem(WarnDeprecated, text, syntax.Span{Start: i, End: i + len("%container.info")},
+			"%container.info is deprecated: it is left out", "name the fields, such as %container.id")
+		p.Item, p.Name, p.Field = "rule", r.name, "container.info"
+		c.warnings = append(c.warnings, p)
+		var b textBuilder
+		b.add(text.slice(0, i))
+		b.add(text.slice(i+len("%container.info"), len(text.s)))
+		text = b.text()
+	}
+	t, problems := output.Parse(text.s, r.source)
+	for _, p := range problems {
+		q := r.outputContext.textProblem(ErrCompileOutput, text, syntax.Span{Start: p.Offset, End: p.Offset + p.Len}, p.Msg, p.Hint)
+		q.Item, q.Name = "rule", r.name
+		if r.skipUnknown {
+			q.Code = WarnUnknownFilter
+			q.Msg += ": the rule is left out"
+			c.warnings = append(c.warnings, q)
+			return nil, false
+		}
+		c.errors = append(c.errors, q)
+	}
+	if len(problems) > 0 {
+		return nil, true
+	}
+	for _, f := range field.Table() {
+		if i := strings.Index(text.s, f.Name); f.Deprecated && i >= 0 {
+			p := r.outputContext.textProblem(WarnDeprecated, text, syntax.Span{Start: i, End: i + len(f.Name)},
+				fmt.Sprintf("field %s is deprecated: it is kept for old rules", f.Name), "")
+			p.Item, p.Name, p.Field = "rule", r.name, f.Name
+			c.warnings = append(c.warnings, p)
+		}
+	}
+	for _, f := range t.Fields() {
+		if f.Missing && !f.Deprecated {
+			p := r.outputContext.problem(WarnExtension, "no source delivers field %s yet: it prints as <NA>", f.Name)
+			p.Item, p.Name, p.Field = "rule", r.name, f.Name
+			c.warnings = append(c.warnings, p)
+		}
+	}
+	return t, true
+}
+
+// visible are the types of events that rules can see.
+var visible = func() event.TypeSet {
+	s := event.AllTypes()
+	return s.Intersect(event.TypesOf(event.Unknown, event.Proc, event.PluginEvent).Complement())
+}()
+
+// maxEventCodes is how many event codes a rule may name before it counts as one that
+// names none; a system call has two.
+const maxEventCodes = 100
+
+// add completes the rule.
+func (c *compiler) add(r *rule, x ir.Expr, t *output.Template, text located) {
+	types := event.TypesOf(event.PluginEvent)
+	if r.source == field.Syscall {
+		types = pushdown.Types(x).Intersect(visible)
+		named := pushdown.Named(x).Intersect(visible)
+		if r.warnTypes && 2*named.Len() > maxEventCodes {
+			p := r.conditionContext.problem(WarnNoEventType, "the rule names no event types, so it needs every event: that costs much")
+			p.Hint = "start the condition with evt.type in (...)"
+			p.Width = 1
+			c.warnings = append(c.warnings, p)
+		}
+	}
+	out := &Rule{
+		Name: r.name, Desc: r.desc.s, Source: r.source, Priority: r.priority, Tags: r.tags, Output: t, Types: types,
+		Condition: r.condition.s, Enabled: r.enabled, File: r.context.page.name, Line: r.context.node.Line,
+		Capture: r.capture, CaptureDuration: r.captureDuration,
+		Index: len(c.rules),
+	}
+	h := sha256.New()
+	for _, s := range []string{r.name, r.source, r.priority.String(), text.s, r.output.s} {
+		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(s))))
+		h.Write([]byte(s))
+	}
+	out.Hash = hex.EncodeToString(h.Sum(nil)[:8])
+	c.rules = append(c.rules, out)
+	c.exprs = append(c.exprs, x)
+}

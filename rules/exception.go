@@ -1,0 +1,350 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/windhover/windhover/rules/check"
+	"github.com/windhover/windhover/rules/syntax"
+)
+
+// exception is one entry of the exceptions of a rule: events with these values are no
+// match.
+type exception struct {
+	name    string
+	context *context // as a part of the rule
+	// single says that there is one field, not a list of fields; values are compared
+	// as one list then.
+	single bool
+	given  bool // fields are
+	fields []located
+	comps  []string // empty: the default
+	one    bool     // comps is a single operator, not a list
+	values []exceptionValue
+	listed bool // values are given
+}
+
+// exceptionValue is one entry of values, or one element of a tuple: a value, or a list
+// of them.
+type exceptionValue struct {
+	text   located
+	list   []exceptionValue
+	isList bool
+}
+
+// readExceptions reads the key exceptions without judging what it says.
+func (c *collector) readExceptions(at *context, n *yaml.Node) []*exception {
+	node := get(n, "exceptions")
+	if node == nil || isNull(node) {
+		return nil
+	}
+	all := at.in("exceptions", "", node)
+	if node.Kind != yaml.SequenceNode {
+		all.fail(ErrYAMLValidate, "key \"exceptions\" takes a list, not %s", kindName(node))
+	}
+	var out []*exception
+	for _, entry := range node.Content {
+		entry = resolve(entry)
+		in := all.in("exception", "", entry)
+		if entry.Kind != yaml.MappingNode {
+			in.fail(ErrYAMLValidate, "an exception is a mapping, not %s", kindName(entry))
+		}
+		x := &exception{name: in.scalar(entry, "name").Value}
+		x.context = at.in("exception", x.name, entry)
+		in.itemName = x.name
+		if f := get(entry, "fields"); f != nil && !isNull(f) {
+			x.given = true
+			x.single = f.Kind == yaml.ScalarNode
+			x.fields = c.scalars(in, "fields", f)
+		}
+		if f := get(entry, "comps"); f != nil && !isNull(f) {
+			x.one = f.Kind == yaml.ScalarNode
+			for _, s := range c.scalars(in, "comps", f) {
+				x.comps = append(x.comps, strings.Join(strings.Fields(s.s), " "))
+			}
+		}
+		if v := get(entry, "values"); v != nil && !isNull(v) {
+			if v.Kind != yaml.SequenceNode {
+				in.in("exception values", "", v).fail(ErrYAMLValidate, "key \"values\" of exception %q takes a list, not %s", x.name, kindName(v))
+			}
+			x.listed = true
+			for _, e := range v.Content {
+				x.values = append(x.values, c.exceptionValue(in, resolve(e), 0))
+			}
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+func (c *collector) scalars(in *context, key string, n *yaml.Node) []located {
+	if n.Kind == yaml.ScalarNode {
+		return []located{scalarText(c.page, n)}
+	}
+	if n.Kind != yaml.SequenceNode {
+		in.fail(ErrYAMLValidate, "key %q of an exception takes a value or a list, not %s", key, kindName(n))
+	}
+	var out []located
+	for _, e := range n.Content {
+		if e = resolve(e); e.Kind != yaml.ScalarNode {
+			in.fail(ErrYAMLValidate, "key %q of an exception takes a list of single values, not of %ss", key, strings.TrimPrefix(kindName(e), "a "))
+		}
+		out = append(out, scalarText(c.page, e))
+	}
+	return out
+}
+
+func (c *collector) exceptionValue(in *context, n *yaml.Node, depth int) exceptionValue {
+	switch {
+	case n.Kind == yaml.ScalarNode:
+		return exceptionValue{text: scalarText(c.page, n)}
+	case n.Kind != yaml.SequenceNode || depth == 2:
+		in.in("exception value", "", n).fail(ErrYAMLValidate, "a value of an exception is a value or a list, not %s", kindName(n))
+	}
+	v := exceptionValue{isList: true, text: located{parts: []part{{page: c.page, node: n}}}}
+	for _, e := range n.Content {
+		v.list = append(v.list, c.exceptionValue(in, resolve(e), depth+1))
+	}
+	return v
+}
+
+// exceptions reads the exceptions of a full definition.
+func (c *collector) exceptions(at *context, n *yaml.Node, r *rule) []*exception {
+	var out []*exception
+	for _, x := range c.readExceptions(at, n) {
+		if named(out, x.name) != nil {
+			p := x.context.problem(WarnExceptionNameNotUnique, "exception %q is defined twice in the same rule", x.name)
+			p.Hint = "give it another name"
+			c.warn(p)
+		}
+		c.validate(x, r)
+		out = append(out, x)
+	}
+	return out
+}
+
+// appendExceptions returns the exceptions of r with those of an item that appends.
+func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exception {
+	out := append([]*exception{}, r.exceptions...)
+	for _, x := range c.readExceptions(at, n) {
+		if !x.listed {
+			c.warn(x.context.problem(WarnAppendNoValues, "exception %q is appended to without values", x.name))
+		}
+		old := named(out, x.name)
+		if old == nil {
+			if !x.given || !x.listed {
+				x.context.fail(ErrValidate, "exception %q is new to rule %q, so it needs fields and values", x.name, r.name)
+			}
+			c.validate(x, r)
+			out = append(out, x)
+			continue
+		}
+		if x.given || len(x.comps) > 0 {
+			x.context.fail(ErrValidate, "exception %q has its fields and comps already: only values can be appended", x.name)
+		}
+		next := *old
+		next.values = append(append([]exceptionValue{}, old.values...), x.values...)
+		next.context = x.context
+		c.validate(&next, r)
+		for i := range out {
+			if out[i] == old {
+				out[i] = &next
+			}
+		}
+	}
+	return out
+}
+
+func named(xs []*exception, name string) *exception {
+	for _, x := range xs {
+		if x.name == name {
+			return x
+		}
+	}
+	return nil
+}
+
+// validate checks the shape of an exception.
+func (c *collector) validate(x *exception, r *rule) {
+	in := x.context
+	if !x.given {
+		in.fail(ErrValidate, "exception %q has no fields", x.name)
+	}
+	if x.single && len(x.comps) > 0 && !x.one {
+		in.fail(ErrValidate, "exception %q has one field, so comps is one operator, not a list", x.name)
+	}
+	if !x.single {
+		if x.one {
+			in.fail(ErrValidate, "exception %q has a list of fields, so comps is a list too", x.name)
+		}
+		if len(x.comps) > 0 && len(x.comps) != len(x.fields) {
+			in.fail(ErrValidate, "exception %q has %d fields but %d comps: there is one operator for each field", x.name, len(x.fields), len(x.comps))
+		}
+	}
+	for _, comp := range x.comps {
+		op, modifier, ok := operator(comp)
+		if !ok {
+			in.failHint(ErrValidate, didYouMean(comp, operators()), "exception %q: no operator %q", x.name, comp)
+		}
+		if x.single && op != syntax.In && op != syntax.PMatch && op != syntax.Intersects && modifier == syntax.None {
+			in.fail(ErrValidate, "exception %q compares one field with a list, so its operator is in, pmatch, intersects or one with oneof, anyof or allof, not %q", x.name, comp)
+		}
+	}
+	if r.known {
+		for _, f := range x.fields {
+			c.exceptionField(x, f.s, r.source)
+		}
+	}
+	for _, v := range x.values {
+		switch {
+		case x.single && v.isList:
+			in.fail(ErrValidate, "exception %q has one field, so each of its values is a single value, not a list", x.name)
+		case !x.single && !v.isList:
+			in.failHint(ErrValidate, "write ["+v.text.s+"]", "exception %q has a list of fields, so each of its values is a list", x.name)
+		case !x.single && len(v.list) != len(x.fields):
+			in.fail(ErrValidate, "exception %q has %d fields, but a value with %d entries", x.name, len(x.fields), len(v.list))
+		}
+	}
+}
+
+// exceptionField checks that the left side of a comparison is a field or a transformer
+// of one.
+func (c *collector) exceptionField(x *exception, text, source string) {
+	operand, err := syntax.ParseOperand(text)
+	if err != nil {
+		x.context.fail(ErrValidate, "exception %q: %q is not a field", x.name, text)
+	}
+	// An "exists" asks nothing more of the operand than that it has a meaning.
+	ch := check.Checker{Source: source, Lookup: c.lookup}
+	_, problems := ch.Check(&syntax.Check{Left: operand, Op: syntax.Exists})
+	for _, p := range problems {
+		if !p.Kind.Warning() {
+			x.context.failHint(ErrValidate, p.Hint, "exception %q: %s", x.name, p.Msg)
+		}
+	}
+}
+
+// operator reads an operator with a modifier perhaps.
+func operator(text string) (syntax.Op, syntax.Modifier, bool) {
+	word, mod, modified := strings.Cut(text, " ")
+	op, ok := syntax.OpByText(word)
+	if !ok || op == syntax.Exists {
+		return 0, syntax.None, false
+	}
+	if !modified {
+		return op, syntax.None, true
+	}
+	m, ok := syntax.ModifierByText(mod)
+	return op, m, ok && op.TakesModifier()
+}
+
+func operators() []string {
+	var out []string
+	for op := syntax.Equal; op < syntax.NumOps; op++ {
+		out = append(out, op.String())
+	}
+	return out
+}
+
+// withExceptions returns the condition of r, less its exceptions. The language defines
+// it as text, so that lists may stand for values.
+func (r *rule) withExceptions() located {
+	if len(r.exceptions) == 0 {
+		return r.condition
+	}
+	var b textBuilder
+	b.literal("(")
+	b.add(r.condition)
+	b.literal(")")
+	for _, x := range r.exceptions {
+		if len(x.values) == 0 {
+			continue
+		}
+		b.literal(" and not ")
+		x.write(&b)
+	}
+	return b.text()
+}
+
+func (x *exception) comp(i int) string {
+	switch {
+	case len(x.comps) > 0:
+		return x.comps[i]
+	case x.single:
+		return "in"
+	}
+	return "="
+}
+
+func takesList(comp string) bool {
+	op, m, ok := operator(comp)
+	return ok && (op.TakesList() || m != syntax.None)
+}
+
+func (x *exception) write(b *textBuilder) {
+	b.literal("(")
+	if x.single {
+		b.add(x.fields[0])
+		b.literal(" " + x.comp(0) + " ")
+		writeList(b, x.values)
+		b.literal(")")
+		return
+	}
+	for i, v := range x.values {
+		if i > 0 {
+			b.literal(" or ")
+		}
+		b.literal("(")
+		for j, element := range v.list {
+			if j > 0 {
+				b.literal(" and ")
+			}
+			b.add(x.fields[j])
+			b.literal(" " + x.comp(j) + " ")
+			switch {
+			case element.isList:
+				writeList(b, element.list)
+			case takesList(x.comp(j)) && !strings.HasPrefix(element.text.s, "("):
+				writeList(b, []exceptionValue{element})
+			case takesList(x.comp(j)):
+				b.add(element.text)
+			default:
+				writeValue(b, element.text)
+			}
+		}
+		b.literal(")")
+	}
+	b.literal(")")
+}
+
+func writeList(b *textBuilder, values []exceptionValue) {
+	b.literal("(")
+	for i, v := range values {
+		if i > 0 {
+			b.literal(", ")
+		}
+		writeValue(b, v.text)
+	}
+	b.literal(")")
+}
+
+// writeValue quotes as the language does: a blank makes quotes, nothing is escaped.
+func writeValue(b *textBuilder, v located) {
+	if strings.Contains(v.s, " ") && v.s[0] != '"' && v.s[0] != '\'' {
+		b.literal(`"`)
+		b.add(v)
+		b.literal(`"`)
+		return
+	}
+	b.add(v)
+}
+
+// didYouMean returns a hint at the word that was probably meant, or nothing.
+func didYouMean(word string, words []string) string {
+	if near := check.Nearest(word, words); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return ""
+}

@@ -1,0 +1,306 @@
+package rules
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/windhover/windhover/rules/syntax"
+)
+
+// context is the way from a file to one of its nodes, for reports.
+type context struct {
+	parent   *context
+	itemType string
+	itemName string
+	page     *page
+	node     *yaml.Node
+}
+
+func (c *context) in(itemType, itemName string, n *yaml.Node) *context {
+	return &context{c, itemType, itemName, c.page, n}
+}
+
+func (c *context) position() Position {
+	if c.node == nil {
+		return Position{Name: c.page.name}
+	}
+	return Position{c.page.name, c.node.Line - 1, c.node.Column - 1, c.page.offset(c.node.Line, c.node.Column)}
+}
+
+func (c *context) locations() []Location {
+	var ls []Location
+	if c.parent != nil {
+		ls = c.parent.locations()
+	}
+	return append(ls, Location{c.itemType, c.itemName, c.position()})
+}
+
+// item returns the kind and name of the rule, macro or list that c is in.
+func (c *context) item() (kind, name string) {
+	for ; c != nil; c = c.parent {
+		switch c.itemType {
+		case "rule", "macro", "list":
+			return c.itemType, c.itemName
+		}
+	}
+	return "", ""
+}
+
+// problem returns a problem with the node of c.
+func (c *context) problem(code Code, format string, args ...any) Problem {
+	p := Problem{Code: code, Msg: fmt.Sprintf(format, args...), File: c.page.name, Line: 1, Column: 1, Width: 1, Locations: c.locations()}
+	p.Item, p.Name = c.item()
+	if c.node != nil {
+		p.Line, p.Column = c.node.Line, c.node.Column
+		if c.node.Kind == yaml.ScalarNode {
+			p.Width = utf8.RuneCountInString(c.node.Value)
+		}
+	}
+	p.Excerpt = c.page.line(p.Line)
+	return p
+}
+
+// stop ends the reading of an item.
+type stop struct{ p Problem }
+
+// fail ends the reading of the item with an error.
+func (c *context) fail(code Code, format string, args ...any) {
+	panic(stop{c.problem(code, format, args...)})
+}
+
+// failHint is fail with advice.
+func (c *context) failHint(code Code, hint, format string, args ...any) {
+	p := c.problem(code, format, args...)
+	p.Hint = hint
+	panic(stop{p})
+}
+
+const (
+	itemContent   = "rules content"
+	itemCondition = "condition expression"
+)
+
+// scalar returns the value of a required key: a scalar that is not empty.
+func (c *context) scalar(m *yaml.Node, key string) *yaml.Node {
+	n := get(m, key)
+	if n == nil {
+		p := c.problem(ErrYAMLValidate, "key %q is missing", key)
+		panic(stop{p})
+	}
+	return c.scalarOf(n, key)
+}
+
+func (c *context) scalarOf(n *yaml.Node, key string) *yaml.Node {
+	if isNull(n) {
+		c.fail(ErrYAMLValidate, "key %q has no value", key)
+	}
+	v := c.in("value for", key, n)
+	if n.Kind != yaml.ScalarNode {
+		v.fail(ErrYAMLValidate, "key %q takes one value, not %s", key, kindName(n))
+	}
+	if n.Value == "" {
+		v.fail(ErrYAMLValidate, "key %q has an empty value", key)
+	}
+	return n
+}
+
+func kindName(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.MappingNode:
+		return "a mapping"
+	}
+	return "a single value"
+}
+
+// bool returns the value of a key that is a truth value; ok is false if it is absent.
+func (c *context) bool(m *yaml.Node, key string) (v, ok bool) {
+	n := get(m, key)
+	if n == nil {
+		return false, false
+	}
+	n = c.scalarOf(n, key)
+	if v, ok = boolean(n.Value); !ok {
+		c.in("value for", key, n).fail(ErrYAMLValidate, "key %q takes true or false, not %q", key, n.Value)
+	}
+	return v, true
+}
+
+// number returns the value of a key that is a number, if it is there.
+func (c *context) number(m *yaml.Node, key string) (v uint32, ok bool) {
+	n := get(m, key)
+	if n == nil {
+		return 0, false
+	}
+	n = c.scalarOf(n, key)
+	if v, ok = unsigned(n.Value); !ok {
+		c.in("value for", key, n).fail(ErrYAMLValidate, "key %q takes a number from 0 to %d, not %q", key, uint32(1<<32-1), n.Value)
+	}
+	return v, true
+}
+
+// texts returns the value of a key that is a list of scalars, if it is there.
+func (c *context) texts(m *yaml.Node, key string, itemType string) (list []*yaml.Node, ok bool) {
+	n := get(m, key)
+	if n == nil {
+		return nil, false
+	}
+	if isNull(n) {
+		c.fail(ErrYAMLValidate, "key %q has no value", key)
+	}
+	v := c.in("value for", key, n)
+	if n.Kind != yaml.SequenceNode {
+		v.failHint(ErrYAMLValidate, "write ["+strings.TrimSpace(n.Value)+"]", "key %q takes a list, not %s", key, kindName(n))
+	}
+	for _, item := range n.Content {
+		item = resolve(item)
+		if item.Kind != yaml.ScalarNode {
+			v.in(itemType, "", item).fail(ErrYAMLValidate, "key %q takes a list of single values, not of %ss", key, strings.TrimPrefix(kindName(item), "a "))
+		}
+		list = append(list, item)
+	}
+	return list, true
+}
+
+// version is a version of three numbers.
+type version [3]uint32
+
+func (v version) String() string { return fmt.Sprintf("%d.%d.%d", v[0], v[1], v[2]) }
+
+// parseVersion reads the three numbers at the start of text.
+func parseVersion(text string) (v version, ok bool) {
+	for i := range v {
+		n := 0
+		for n < len(text) && text[n] >= '0' && text[n] <= '9' {
+			n++
+		}
+		num, err := strconv.ParseUint(text[:n], 10, 32)
+		if err != nil {
+			return v, false
+		}
+		v[i], text = uint32(num), text[n:]
+		if i < 2 {
+			if !strings.HasPrefix(text, ".") {
+				return v, false
+			}
+			text = text[1:]
+		}
+	}
+	return v, true
+}
+
+// satisfies reports whether v can stand in for want: the same major version, and not
+// older.
+func (v version) satisfies(want version) bool {
+	if v[0] != want[0] {
+		return false
+	}
+	if v[1] != want[1] {
+		return v[1] > want[1]
+	}
+	return v[2] >= want[2]
+}
+
+// verb is what an override does with a key.
+type verb string
+
+const (
+	verbAppend  verb = "append"
+	verbReplace verb = "replace"
+)
+
+// overrides reads the key override: what is done with which key.
+func (c *context) overrides(m *yaml.Node, appendable, replaceable []string) map[string]verb {
+	o := get(m, "override")
+	if o == nil || o.Kind != yaml.MappingNode {
+		return nil
+	}
+	oc := c.in("overrides", "", c.node)
+	out := map[string]verb{}
+	for i := 0; i+1 < len(o.Content); i += 2 {
+		key, value := resolve(o.Content[i]), resolve(o.Content[i+1])
+		kc := oc.in("overrides", key.Value, key)
+		switch v := verb(value.Value); {
+		case value.Kind != yaml.ScalarNode || v != verbAppend && v != verbReplace:
+			oc.in("value for", key.Value, value).fail(ErrYAMLValidate, "override of %q is %q, want append or replace", key.Value, value.Value)
+		case v == verbAppend && !contains(appendable, key.Value):
+			kc.failHint(ErrYAMLValidate, "use replace instead", "key %q cannot be appended to", key.Value)
+		case v == verbReplace && !contains(replaceable, key.Value):
+			kc.fail(ErrYAMLValidate, "key %q cannot be replaced", key.Value)
+		default:
+			out[key.Value] = v
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	for i := 0; i+1 < len(o.Content); i += 2 {
+		key := resolve(o.Content[i]).Value
+		if get(m, key) == nil {
+			c.fail(ErrYAMLValidate, "override says %s for %q, but there is no %q", out[key], key, key)
+		}
+	}
+	m = resolve(m)
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		key := resolve(m.Content[i]).Value
+		if (contains(appendable, key) || contains(replaceable, key)) && out[key] == "" {
+			c.failHint(ErrYAMLValidate, "say append or replace for it under override", "key %q has no entry under override", key)
+		}
+	}
+	return out
+}
+
+func contains(words []string, w string) bool {
+	for _, x := range words {
+		if x == w {
+			return true
+		}
+	}
+	return false
+}
+
+// conditionContext is the context of a place in a condition, as Falco's validator gives
+// it: the position in the text is added to that of the node.
+func (c *context) conditionContext(text string, off int) Location {
+	line, column := 1, 1
+	for i := 0; i < min(off, len(text)); i++ {
+		if column++; text[i] == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	p := c.position()
+	p.Line += line
+	p.Column += column
+	p.Offset += off
+	name := text
+	if len(name) > 17 {
+		name = name[:17]
+	}
+	return Location{itemCondition, `"` + name + `..."`, p}
+}
+
+// textProblem returns a problem with a part of text t, whose node is that of c.
+func (c *context) textProblem(code Code, t located, s syntax.Span, msg, hint string) Problem {
+	p := c.problem(code, "%s", msg)
+	p.Hint = hint
+	page, line, column, width := t.place(s.Start)
+	if page == nil {
+		return p
+	}
+	p.File, p.Line, p.Column, p.Excerpt = page.name, line, column, page.line(line)
+	p.Width = max(width, 1)
+	if width == 0 {
+		// What is meant may be split over lines; the mark ends with the line.
+		if end, l, col, w := t.place(max(s.End-1, s.Start)); end == page && w == 0 && l == line && col >= column {
+			p.Width = col - column + 1
+		} else {
+			p.Width = max(utf8.RuneCountInString(p.Excerpt)-column+1, 1)
+		}
+	}
+	return p
+}
