@@ -3,6 +3,7 @@ package field
 import (
 	"bytes"
 	"strconv"
+	"time"
 
 	"github.com/windhover/windhover/internal/event"
 )
@@ -150,8 +151,28 @@ func computedNumber(ev *event.Event, p *event.Param) (int64, bool) {
 		return int64(img.LoginUID), true
 	case "pgid":
 		return int64(img.PGID), true
+	case "vpgid":
+		return int64(img.VPGID), true
+	case "vpid":
+		return int64(img.VPID), true
+	case "vtid":
+		return int64(img.VTID), ev.TID == ev.Proc.PID
 	case "flags":
 		return exeFlags(img), true
+	case "cap_inheritable":
+		return int64(img.CapInheritable), true
+	case "cap_permitted":
+		return int64(img.CapPermitted), true
+	case "cap_effective":
+		return int64(img.CapEffective), true
+	case "exe_ino":
+		return int64(img.ExeIno), true
+	case "exe_ino_ctime":
+		return img.ExeCtime, true
+	case "exe_ino_mtime":
+		return img.ExeMtime, true
+	case "pidns_init_start_ts":
+		return img.PIDNSInit, true
 	}
 	return 0, false
 }
@@ -255,6 +276,8 @@ func appendParam(dst []byte, ev *event.Event, p *event.Param) ([]byte, bool) {
 		}
 	case event.KindUint:
 		return strconv.AppendUint(dst, uint64(n), 10), true
+	case event.KindTime:
+		return time.Unix(0, n).AppendFormat(dst, "2006-01-02 15:04:05.000000000"), true
 	}
 	return strconv.AppendInt(dst, n, 10), true
 }
@@ -417,7 +440,8 @@ func appendArgs(dst []byte, ev *event.Event) []byte {
 type positions [event.MaxTypes]int8
 
 // positionsOf returns where parameter name is, on which types, and the parameter
-// itself as some of them have it: a number if any does.
+// itself as some of them have it: a number if any does. Parameters that no event
+// delivers do not count.
 func positionsOf(name string) (at *positions, types event.TypeSet, like *event.Param) {
 	at = new(positions)
 	for i := range at {
@@ -427,7 +451,7 @@ func positionsOf(name string) (at *positions, types event.TypeSet, like *event.P
 	for t := range specs {
 		for i := range specs[t].Params {
 			p := &specs[t].Params[i]
-			if p.Name != name {
+			if p.Name != name || p.From == event.None {
 				continue
 			}
 			at[t] = int8(i)
