@@ -1,0 +1,380 @@
+// Package host runs collector components without a collector: extensions, exporters and
+// receivers made from the very factories that a collector uses, with one configuration,
+// one metrics provider and one HTTP server around them.
+//
+// Alerts take one way: receivers → logsFanout → one outlet per exporter → exporter. An
+// outlet is a bounded queue and a goroutine, so that no exporter waits for another. Start
+// with Run; supervise.go has what happens to a source that fails.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/extension"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pipeline"
+	"go.uber.org/zap"
+
+	"github.com/windhover/windhover/internal/ledger"
+)
+
+// Settings is what a host is made from.
+type Settings struct {
+	Blocks *Blocks
+	Build  component.BuildInfo
+	Logger *zap.Logger
+	// Reload tells the host to have the rules read again.
+	Reload <-chan struct{}
+	// Listening, if set, is called with the address of the HTTP server.
+	Listening func(address string)
+}
+
+// Host is a running set of components.
+type Host struct {
+	Settings
+	telemetry  *telemetry
+	book       *ledger.Book
+	server     *server
+	extensions []started
+	exporters  []started
+	byID       map[component.ID]component.Component // extensions
+	alerts     logsFanout
+	metrics    []*outlet[pmetric.Metrics]
+	// sendsMetrics is set once metrics can be read by the periodic export.
+	sendsMetrics atomic.Bool
+	running      sync.WaitGroup // outlets
+	sources      []*source
+	failed       chan error // takes the first reason to stop
+	changed      chan struct{}
+}
+
+type started struct {
+	id   component.ID
+	kind string
+	component.Component
+	status *status
+}
+
+// Run starts the components and runs them until ctx is done, every source has ended, or
+// one fails whose failure is to stop the others. Then it shuts everything down, within
+// the configured time: sources first, so that what they still report is delivered.
+func Run(ctx context.Context, s Settings) error {
+	h := &Host{
+		Settings: s,
+		book:     &ledger.Book{},
+		byID:     map[component.ID]component.Component{},
+		failed:   make(chan error, 1),
+		changed:  make(chan struct{}, 1),
+		alerts:   logsFanout{resource: s.Blocks.Config.Telemetry.Resource},
+	}
+	// Components live until they are shut down, however long after the end of ctx.
+	outletContext, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	err := h.start(ctx, outletContext)
+	if err == nil {
+		err = h.supervise(ctx)
+	}
+	return errors.Join(err, h.shutdown(context.WithoutCancel(ctx), giveUp))
+}
+
+func (h *Host) start(ctx, outletContext context.Context) error {
+	var err error
+	if h.telemetry, err = newTelemetry(h.Settings, h.sendMetrics); err != nil {
+		return err
+	}
+	for _, b := range h.Blocks.Extensions {
+		if err := h.startExtension(ctx, b); err != nil {
+			return err
+		}
+	}
+	for _, b := range h.Blocks.Exporters {
+		if err := h.startExporter(ctx, outletContext, b); err != nil {
+			return err
+		}
+	}
+	if len(h.alerts.outlets) == 0 {
+		return errors.New("start exporters: none of them takes alerts")
+	}
+	for _, s := range h.Blocks.Sources {
+		h.sources = append(h.sources, h.newSource(s))
+	}
+	if err := h.telemetry.observe(h); err != nil {
+		return err
+	}
+	h.sendsMetrics.Store(true)
+	// From here on other goroutines read the lists above, which stay as they are.
+	return h.startServer()
+}
+
+func (h *Host) settings(kind string, id component.ID) component.TelemetrySettings {
+	t := h.telemetry.settings
+	t.Logger = h.Logger.With(zap.String(kind, id.String()))
+	return t
+}
+
+func (h *Host) startExtension(ctx context.Context, b Block[extension.Factory]) error {
+	ext, err := b.Factory.Create(ctx, extension.Settings{
+		ID: b.ID, TelemetrySettings: h.settings("extension", b.ID), BuildInfo: h.Build,
+	}, b.Config)
+	if err != nil {
+		return fmt.Errorf("create extension %s: %w", b.ID, err)
+	}
+	st := h.newStatus("extension", b.ID)
+	h.byID[b.ID] = ext
+	h.extensions = append(h.extensions, started{b.ID, "extension", ext, st})
+	if err := ext.Start(ctx, &componentHost{h, st}); err != nil {
+		return fmt.Errorf("start extension %s: %w", b.ID, err)
+	}
+	st.settle()
+	return nil
+}
+
+// startExporter starts what the exporter is for: alerts, metrics or both.
+func (h *Host) startExporter(ctx, outletContext context.Context, b Block[exporter.Factory]) error {
+	cfg := h.Blocks.Config
+	set := exporter.Settings{
+		ID: b.ID, TelemetrySettings: h.settings("exporter", b.ID), BuildInfo: h.Build,
+	}
+	used := false
+	if takes(cfg.Alerts.Exporters, b.ID) {
+		logs, err := b.Factory.CreateLogs(ctx, set, b.Config)
+		switch {
+		case err == nil:
+			if err := h.startComponent(ctx, b.ID, "exporter", logs); err != nil {
+				return err
+			}
+			o := newOutlet(b.ID.String(), cfg.Alerts.Queue, set.Logger, logs.ConsumeLogs, measureLogs)
+			h.alerts.outlets = append(h.alerts.outlets, o)
+			h.alerts.mutates = append(h.alerts.mutates, logs.Capabilities().MutatesData)
+			runOutlet(h, outletContext, o)
+			used = true
+		case !errors.Is(err, pipeline.ErrSignalNotSupported) || cfg.Alerts.Exporters != nil:
+			return fmt.Errorf("create exporter %s for alerts: %w", b.ID, err)
+		}
+	}
+	if takes(cfg.Telemetry.Metrics.Exporters, b.ID) {
+		metrics, err := b.Factory.CreateMetrics(ctx, set, b.Config)
+		switch {
+		case err == nil:
+			if err := h.startComponent(ctx, b.ID, "exporter", metrics); err != nil {
+				return err
+			}
+			o := newOutlet(b.ID.String(), cfg.Alerts.Queue, set.Logger, metrics.ConsumeMetrics, measureMetrics)
+			h.metrics = append(h.metrics, o)
+			runOutlet(h, outletContext, o)
+			used = true
+		case !errors.Is(err, pipeline.ErrSignalNotSupported) || cfg.Telemetry.Metrics.Exporters != nil:
+			return fmt.Errorf("create exporter %s for metrics: %w", b.ID, err)
+		}
+	}
+	if !used {
+		h.Logger.Warn("exporter is not used: no list of exporters names it", zap.Stringer("exporter", b.ID))
+	}
+	return nil
+}
+
+// takes reports whether a list names an exporter; null names all.
+func takes(names []string, id component.ID) bool {
+	return names == nil || slices.Contains(names, id.String())
+}
+
+func (h *Host) startComponent(ctx context.Context, id component.ID, kind string, c component.Component) error {
+	st := h.newStatus(kind, id)
+	h.exporters = append(h.exporters, started{id, kind, c, st})
+	if err := c.Start(ctx, &componentHost{h, st}); err != nil {
+		return fmt.Errorf("start %s %s: %w", kind, id, err)
+	}
+	st.settle()
+	return nil
+}
+
+func runOutlet[T any](h *Host, ctx context.Context, o *outlet[T]) { //nolint:revive // a method cannot have a type parameter, so the host is first
+	h.running.Go(func() {
+		if left := o.run(ctx); left > 0 {
+			o.logger.Error("exporter did not take everything before the time to shut down was over", zap.Int("items", left))
+		}
+	})
+}
+
+func (h *Host) sendMetrics(md pmetric.Metrics) error {
+	if !h.sendsMetrics.Load() || len(h.metrics) == 0 {
+		return nil
+	}
+	md.MarkReadOnly()
+	return send(h.metrics, func(int) pmetric.Metrics { return md })
+}
+
+// shutdown ends everything in the order in which events flow. Each step gets what is
+// left of the time; what is over it is abandoned and named.
+func (h *Host) shutdown(ctx context.Context, giveUp context.CancelFunc) error {
+	total := h.Blocks.Config.ShutdownTimeout
+	deadline := time.Now().Add(total)
+	// A source that does not end must leave time to deliver what others reported.
+	sourcesContext, cancelSources := context.WithDeadline(ctx, deadline.Add(-total/2))
+	defer cancelSources()
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+
+	var errs []error
+	errs = append(errs, h.shutdownSources(sourcesContext))
+	if h.telemetry != nil {
+		errs = append(errs, within(ctx, "send the last metrics", h.telemetry.flush))
+		h.sendsMetrics.Store(false)
+	}
+	for _, o := range h.alerts.outlets {
+		o.close()
+	}
+	for _, o := range h.metrics {
+		o.close()
+	}
+	// An exporter that hangs is told, by its context, when the time is over; those that
+	// only retry end when they are shut down.
+	drained := within(ctx, "deliver what is queued", func(context.Context) error { h.running.Wait(); return nil })
+	giveUp()
+	errs = append(errs, drained)
+	// Exporters and extensions end even if the time is over: they have files to close.
+	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), max(time.Until(deadline), time.Second))
+	defer cancelLast()
+	for _, list := range [][]started{h.exporters, h.extensions} {
+		for _, c := range slices.Backward(list) {
+			errs = append(errs, within(last, fmt.Sprintf("shut down %s %s", c.kind, c.id), c.Shutdown))
+		}
+	}
+	if h.telemetry != nil {
+		errs = append(errs, within(last, "shut down metrics", h.telemetry.shutdown))
+	}
+	if h.server != nil {
+		errs = append(errs, within(last, "shut down server", h.server.shutdown))
+	}
+	return errors.Join(errs...)
+}
+
+// within calls f and waits for it until ctx is done, for callees that do not heed it.
+func within(ctx context.Context, what string, f func(context.Context) error) error {
+	result := make(chan error, 1)
+	go func() { result <- f(ctx) }()
+	select {
+	case err := <-result:
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
+	case <-ctx.Done():
+		// Both may be ready.
+		select {
+		case err := <-result:
+			if err == nil {
+				return nil
+			}
+			return fmt.Errorf("%s: %w", what, err)
+		default:
+			return fmt.Errorf("%s: not done when the time was over; see shutdown_timeout", what)
+		}
+	}
+}
+
+// reload has every extension that can do so read its files again.
+func (h *Host) reload(ctx context.Context) {
+	for _, e := range h.extensions {
+		r, ok := e.Component.(interface{ Reload(context.Context) error })
+		if !ok {
+			continue
+		}
+		// The extension logs and counts what it found; here it is only of interest that
+		// the old rules stay.
+		if err := r.Reload(ctx); err != nil {
+			h.Logger.Error("rules not reloaded: the old ones stay", zap.Stringer("extension", e.id), zap.Error(err))
+		}
+	}
+}
+
+// fail is called with a reason to stop; the first one counts.
+func (h *Host) fail(err error) {
+	select {
+	case h.failed <- err:
+	default:
+	}
+}
+
+// componentHost is the host that one component sees.
+type componentHost struct {
+	*Host
+	status *status
+}
+
+var (
+	_ component.Host           = (*componentHost)(nil)
+	_ componentstatus.Reporter = (*componentHost)(nil)
+	_ ledger.Keeper            = (*componentHost)(nil)
+)
+
+// GetExtensions returns the extensions that were created so far.
+func (c *componentHost) GetExtensions() map[component.ID]component.Component { return c.byID }
+
+// Book is the ledger of the process, to which receivers add their sources.
+func (c *componentHost) Book() *ledger.Book { return c.book }
+
+// Report takes what a component says of itself.
+func (c *componentHost) Report(e *componentstatus.Event) { c.status.report(e) }
+
+var errNoReason = errors.New("gave up without a reason")
+
+// status is what a component last said of itself.
+type status struct {
+	h    *Host
+	kind string
+	id   component.ID
+
+	mu    sync.Mutex
+	last  componentstatus.Status
+	err   error
+	since time.Time
+}
+
+func (h *Host) newStatus(kind string, id component.ID) *status {
+	return &status{h: h, kind: kind, id: id, last: componentstatus.StatusStarting, since: time.Now()}
+}
+
+// settle ends the start of a component that says nothing of itself.
+func (s *status) settle() {
+	s.mu.Lock()
+	if s.last == componentstatus.StatusStarting {
+		s.last, s.since = componentstatus.StatusOK, time.Now()
+	}
+	s.mu.Unlock()
+}
+
+func (s *status) report(e *componentstatus.Event) {
+	s.mu.Lock()
+	if s.last != e.Status() {
+		s.since = e.Timestamp()
+	}
+	s.last, s.err = e.Status(), e.Err()
+	s.mu.Unlock()
+	if e.Status() == componentstatus.StatusFatalError {
+		err := e.Err()
+		if err == nil {
+			err = errNoReason
+		}
+		s.h.fail(fmt.Errorf("%s %s: %w", s.kind, s.id, err))
+	}
+	select {
+	case s.h.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (s *status) read() (componentstatus.Status, error, time.Time) { //nolint:revive // the error is a value here, not a failure
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last, s.err, s.since
+}

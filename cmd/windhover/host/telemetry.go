@@ -1,0 +1,184 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/otel/attribute"
+	prometheusexporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/windhover/windhover/internal/otlp"
+)
+
+// telemetry is what Windhover measures of itself: one provider, read by Prometheus and
+// by a periodic export, so that both have the same metrics.
+type telemetry struct {
+	registry *prometheus.Registry
+	provider *sdkmetric.MeterProvider
+	settings component.TelemetrySettings
+}
+
+// chatty are the libraries whose own metrics are left out, as a collector leaves them
+// out: one histogram per method and status.
+var chatty = []string{
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc",
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",
+}
+
+func newTelemetry(s Settings, send func(pmetric.Metrics) error) (*telemetry, error) {
+	cfg := s.Blocks.Config.Telemetry
+	t := &telemetry{registry: prometheus.NewRegistry()}
+	if err := errors.Join(
+		t.registry.Register(collectors.NewGoCollector()),
+		t.registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+	); err != nil {
+		return nil, fmt.Errorf("register metrics of the runtime: %w", err)
+	}
+	scraped, err := prometheusexporter.New(prometheusexporter.WithRegisterer(t.registry), prometheusexporter.WithoutScopeInfo())
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	attributes := resourceAttributes(s.Build.Version, cfg.Resource)
+	res := pcommon.NewResource()
+	var forSDK []attribute.KeyValue
+	for name, value := range attributes {
+		res.Attributes().PutStr(name, value)
+		forSDK = append(forSDK, attribute.String(name, value))
+	}
+	o := []sdkmetric.Option{
+		sdkmetric.WithResource(resource.NewSchemaless(forSDK...)),
+		sdkmetric.WithReader(scraped),
+		// The tables of metrics bound the number of series; a limit would put whole
+		// system calls and rules together.
+		sdkmetric.WithCardinalityLimit(0),
+	}
+	if e := cfg.Metrics.Exporters; e == nil || len(e) > 0 {
+		o = append(o, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(&periodic{send: send},
+			sdkmetric.WithInterval(cfg.Metrics.Interval), sdkmetric.WithTimeout(10*time.Second))))
+	}
+	for _, scope := range chatty {
+		o = append(o, sdkmetric.WithView(sdkmetric.NewView(
+			sdkmetric.Instrument{Scope: instrumentation.Scope{Name: scope}},
+			sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}})))
+	}
+	t.provider = sdkmetric.NewMeterProvider(o...)
+	t.settings = component.TelemetrySettings{
+		Logger:         s.Logger,
+		TracerProvider: noop.NewTracerProvider(),
+		MeterProvider:  t.provider,
+		Resource:       res,
+	}
+	return t, nil
+}
+
+// resourceAttributes are those of this host and what the user set, which wins.
+func resourceAttributes(version string, set map[string]string) map[string]string {
+	r := otlp.HostResource(version)
+	m := map[string]string{
+		"service.name": "windhover", "service.version": r.ServiceVersion, "service.instance.id": r.HostName,
+		"host.name": r.HostName, "host.id": r.HostID, "host.arch": r.HostArch, "os.type": r.OSType,
+		"k8s.node.name": r.NodeName, "k8s.cluster.name": r.ClusterName,
+	}
+	for name, value := range m {
+		if value == "" {
+			delete(m, name)
+		}
+	}
+	for name, value := range set {
+		if value == "" {
+			delete(m, name)
+			continue
+		}
+		m[name] = value
+	}
+	return m
+}
+
+func (t *telemetry) flush(ctx context.Context) error    { return t.provider.ForceFlush(ctx) }
+func (t *telemetry) shutdown(ctx context.Context) error { return t.provider.Shutdown(ctx) }
+
+// observe registers the metrics of the ledger and of the host itself.
+func (t *telemetry) observe(h *Host) error {
+	if _, err := otlp.Instrument(t.provider, h.book); err != nil {
+		return err
+	}
+	m := t.provider.Meter(otlp.ScopeName)
+	items, err := m.Int64ObservableUpDownCounter("windhover.outlet.queue.items", metric.WithUnit("{item}"),
+		metric.WithDescription("Alerts or metric points that wait for an exporter which blocks."))
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	size, err := m.Int64ObservableUpDownCounter("windhover.outlet.queue.size", metric.WithUnit("By"),
+		metric.WithDescription("Encoded size of what waits for an exporter which blocks."))
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	handed, err := m.Int64ObservableCounter("windhover.outlet.items", metric.WithUnit("{item}"),
+		metric.WithDescription("Alerts or metric points by what became of them: taken or failed by the exporter, refused because too much waited for it."))
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	restarts, err := m.Int64ObservableCounter("windhover.source.restarts", metric.WithUnit("{restart}"),
+		metric.WithDescription("Restarts of a source after it failed."))
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	observe := func(o metric.Observer, name, signal string, stats outletStats) {
+		by := metric.WithAttributes(attribute.String("exporter", name), attribute.String("signal", signal))
+		o.ObserveInt64(items, int64(stats.items), by)
+		o.ObserveInt64(size, stats.bytes, by)
+		for outcome, n := range map[string]uint64{"taken": stats.taken, "failed": stats.failed, "refused": stats.refused} {
+			o.ObserveInt64(handed, int64(n), by, metric.WithAttributes(attribute.String("outcome", outcome)))
+		}
+	}
+	_, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for _, out := range h.alerts.outlets {
+			observe(o, out.name, "logs", out.stats())
+		}
+		for _, out := range h.metrics {
+			observe(o, out.name, "metrics", out.stats())
+		}
+		for _, s := range h.sources {
+			o.ObserveInt64(restarts, int64(s.report().Restarts), metric.WithAttributes(attribute.String("source", s.ID.String())))
+		}
+		return nil
+	}, items, size, handed, restarts)
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	return nil
+}
+
+// periodic hands what a reader collected to the exporters of metrics.
+type periodic struct {
+	send func(pmetric.Metrics) error
+}
+
+func (*periodic) Temporality(sdkmetric.InstrumentKind) metricdata.Temporality {
+	return metricdata.CumulativeTemporality
+}
+
+func (*periodic) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
+	return sdkmetric.DefaultAggregationSelector(k)
+}
+
+// Export is not called concurrently.
+func (p *periodic) Export(_ context.Context, rm *metricdata.ResourceMetrics) error {
+	return p.send(otlp.ToPMetric(rm))
+}
+
+func (*periodic) ForceFlush(context.Context) error { return nil }
+func (*periodic) Shutdown(context.Context) error   { return nil }
