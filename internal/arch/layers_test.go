@@ -31,6 +31,7 @@ var layers = [][]pkg{
 	{{"internal/alert", ""}},
 	{{"internal/pipeline", ""}, {"internal/otlp", "go.opentelemetry.io/collector/pdata go.opentelemetry.io/otel"}},
 	{{"internal/instance", sdk}},
+	{{"internal/instance", sdk}},
 	{
 		{"receiver/*", sdk},
 		{"processor/*", sdk},

@@ -1,0 +1,380 @@
+package k8sauditreceiver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.uber.org/zap"
+
+	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/instance"
+	"github.com/windhover/windhover/internal/pipeline"
+)
+
+const (
+	// lingerTime is how long Close waits for requests that are being read.
+	lingerTime = 2 * time.Second
+	// publishTime is how often the counts of idle workers are made visible.
+	publishTime = time.Second
+	// retryAfter is the number of seconds after which a sender that was put off may try
+	// again. The API server waits that long, then longer and longer.
+	retryAfter = "1"
+)
+
+// Buffers of bodies start small and grow with what arrives: what a client says that it
+// will send takes no memory.
+const (
+	firstBuffer = 64 << 10
+	keptBuffer  = 1 << 20 // larger ones are not kept for the next request
+)
+
+// webhook answers the requests of API servers. A request is bounded in size and time,
+// requests in number and in memory; events are handled by a fixed number of workers.
+type webhook struct {
+	maxBody  int64
+	slots    chan struct{}
+	inflight budget
+	buffers  sync.Pool // of *[]byte
+	workers  chan *worker
+	alerts   *alert.Queue
+	complain complaints
+}
+
+// worker is a decoder with the worker of the pipeline that it passes events to.
+type worker struct {
+	*decoder
+	pipeline *pipeline.Worker
+}
+
+func newWorker(in *instance.Instance, c *Config) *worker {
+	p := in.Worker()
+	return &worker{newDecoder(p, c.MaxEventBytes), p}
+}
+
+// openWebhook listens, and answers requests until the returned function is called.
+func openWebhook(ctx context.Context, c *Config, in *instance.Instance, workers int) (func(context.Context) error, error) {
+	h := &webhook{
+		maxBody: c.HTTP.MaxRequestBodySize,
+		slots:   make(chan struct{}, c.MaxConcurrentRequests),
+		workers: make(chan *worker, workers),
+		alerts:  in.Alerts,
+		complain: complaints{
+			logger: in.Receiver.Logger,
+		},
+	}
+	h.inflight.left.Store(c.MaxInflightBytes)
+
+	listener, err := listen(context.WithoutCancel(ctx), &c.HTTP, c.maxConnections())
+	if err != nil {
+		return nil, fmt.Errorf("open webhook: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(c.Path, h)
+	server, err := c.HTTP.ToServer(context.WithoutCancel(ctx), in.Host.GetExtensions(), in.Receiver.TelemetrySettings, mux,
+		confighttp.WithErrorHandler(refuseRequest))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open webhook: %w", err), listener.Close())
+	}
+	// Clients that hang up or fail their handshake are not news.
+	server.ErrorLog = nil
+	if logger, err := zap.NewStdLogAt(in.Receiver.Logger, zap.DebugLevel); err == nil {
+		server.ErrorLog = logger
+	}
+	for range workers {
+		h.workers <- newWorker(in, c)
+	}
+
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			in.Fail(fmt.Errorf("serve webhook on %s: %w", listener.Addr(), err))
+		}
+	})
+	stopPublishing := make(chan struct{})
+	running.Go(func() { h.publish(stopPublishing) })
+	in.Receiver.Logger.Info("webhook listens", zap.Stringer("address", listener.Addr()), zap.String("path", c.Path), zap.Bool("tls", c.HTTP.TLS.HasValue()))
+
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, lingerTime)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		if err != nil {
+			// What was read is handled; a body that is still arriving is cut off, and
+			// its sender tries again.
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = nil
+			}
+			err = errors.Join(err, server.Close())
+		}
+		close(stopPublishing)
+		running.Wait()
+		// Nobody but requests takes workers, and a request does not keep one for long.
+		for range workers {
+			w := <-h.workers
+			w.pipeline.Close()
+		}
+		return err
+	}, nil
+}
+
+// listen listens for no more than limit connections at a time. TLS is set up first, so
+// that an error there leaves no port taken.
+func listen(ctx context.Context, c *confighttp.ServerConfig, limit int) (net.Listener, error) {
+	var secure *tls.Config
+	if c.TLS.HasValue() {
+		var err error
+		if secure, err = c.TLS.Get().LoadTLSConfig(ctx); err != nil {
+			return nil, fmt.Errorf("set up TLS: %w", err)
+		}
+		secure.NextProtos = []string{"h2", "http/1.1"}
+	}
+	l, err := c.NetAddr.Listen(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", c.NetAddr.Endpoint, err)
+	}
+	l = &limitedListener{Listener: l, limit: int64(limit)}
+	if secure != nil {
+		l = tls.NewListener(l, secure)
+	}
+	return l, nil
+}
+
+// limitedListener hangs up on connections beyond a limit. To leave them waiting would
+// let idle ones keep everybody out for as long as they like.
+type limitedListener struct {
+	net.Listener
+	limit int64
+	open  atomic.Int64
+}
+
+// Accept returns the next connection within the limit.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= l.limit {
+			return &limitedConn{Conn: conn, listener: l}, nil
+		}
+		l.open.Add(-1)
+		_ = conn.Close()
+	}
+}
+
+type limitedConn struct {
+	net.Conn
+	listener *limitedListener
+	once     sync.Once
+}
+
+// Close closes the connection and makes room for another.
+func (c *limitedConn) Close() error {
+	c.once.Do(func() { c.listener.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// publish makes the counts of workers that have nothing to do visible.
+func (h *webhook) publish(stop <-chan struct{}) {
+	ticker := time.NewTicker(publishTime)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+		}
+		for range cap(h.workers) {
+			select {
+			case w := <-h.workers:
+				w.pipeline.Idle()
+				h.workers <- w
+			default:
+			}
+		}
+	}
+}
+
+// refuseRequest answers a request that is not the fault of an event in it.
+func refuseRequest(w http.ResponseWriter, _ *http.Request, message string, status int) {
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	http.Error(w, message, status)
+}
+
+// ServeHTTP takes one batch. It answers 200 when every event was handled and what
+// matched is queued; 400 for what can never be read, so that the sender does not try
+// again; 429 or 503 when there is no room now.
+func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		refuseRequest(w, r, "use POST", http.StatusMethodNotAllowed)
+		return
+	}
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		refuseRequest(w, r, "Content-Type: want application/json", http.StatusUnsupportedMediaType)
+		return
+	}
+	if r.ContentLength > h.maxBody {
+		h.tooLarge(w, r)
+		return
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		refuseRequest(w, r, "too many requests at the same time", http.StatusTooManyRequests)
+		return
+	}
+	if q := h.alerts.Stats(); q.Items >= q.ItemLimit || q.Bytes >= q.ByteLimit {
+		refuseRequest(w, r, "the alert queue is full", http.StatusServiceUnavailable)
+		return
+	}
+	buf, err := h.read(r.Body)
+	defer h.release(buf)
+	if err != nil {
+		h.unread(w, r, err)
+		return
+	}
+	if len(*buf) == 0 {
+		refuseRequest(w, r, "the body is empty", http.StatusBadRequest)
+		return
+	}
+	d := <-h.workers
+	o := d.batch(*buf)
+	d.pipeline.Idle()
+	h.workers <- d
+	if o.refused > 0 {
+		h.complain.about(r.RemoteAddr, o)
+	}
+	if o.broken != nil || o.handled == 0 && o.refused > 0 {
+		refuseRequest(w, r, fmt.Sprintf("handled %d events, refused %d, the first at %v", o.handled, o.refused, o.first), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// errNoMemory: the bodies of all requests together have their limit.
+var errNoMemory = errors.New("too much is being received at the same time")
+
+// read returns the body in a buffer that release takes back, also after an error.
+func (h *webhook) read(body io.Reader) (*[]byte, error) {
+	buf, ok := h.buffers.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	*buf = (*buf)[:0]
+	if !h.inflight.take(int64(cap(*buf))) {
+		*buf = nil
+		return buf, errNoMemory
+	}
+	for {
+		if len(*buf) == cap(*buf) {
+			if err := h.grow(buf); err != nil {
+				return buf, err
+			}
+		}
+		n, err := body.Read((*buf)[len(*buf):cap(*buf)])
+		*buf = (*buf)[:len(*buf)+n]
+		if errors.Is(err, io.EOF) {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+}
+
+// grow doubles a buffer. The old one is still there while the new one is filled.
+func (h *webhook) grow(buf *[]byte) error {
+	// One byte more than the largest body: its end is seen without another buffer.
+	size := min(max(firstBuffer, 2*cap(*buf)), max(int(h.maxBody)+1, cap(*buf)+1))
+	if !h.inflight.take(int64(size)) {
+		return errNoMemory
+	}
+	larger := make([]byte, len(*buf), size)
+	copy(larger, *buf)
+	h.inflight.give(int64(cap(*buf)))
+	*buf = larger
+	return nil
+}
+
+func (h *webhook) release(buf *[]byte) {
+	h.inflight.give(int64(cap(*buf)))
+	if cap(*buf) <= keptBuffer {
+		h.buffers.Put(buf)
+	}
+}
+
+// budget is memory that can be taken while there is some left.
+type budget struct{ left atomic.Int64 }
+
+func (b *budget) take(n int64) bool {
+	if b.left.Add(-n) >= 0 {
+		return true
+	}
+	b.left.Add(n)
+	return false
+}
+
+func (b *budget) give(n int64) { b.left.Add(n) }
+
+func (h *webhook) tooLarge(w http.ResponseWriter, r *http.Request) {
+	refuseRequest(w, r, fmt.Sprintf("the body is larger than %d bytes", h.maxBody), http.StatusRequestEntityTooLarge)
+}
+
+// unread answers a request whose body could not be read.
+func (h *webhook) unread(w http.ResponseWriter, r *http.Request, err error) {
+	var large *http.MaxBytesError
+	switch {
+	case errors.Is(err, errNoMemory):
+		refuseRequest(w, r, err.Error(), http.StatusServiceUnavailable)
+	case errors.As(err, &large):
+		h.tooLarge(w, r)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		refuseRequest(w, r, "the body took too long", http.StatusRequestTimeout)
+	default:
+		// Too few bytes, broken compression, or the client is gone.
+		refuseRequest(w, r, "read body: "+err.Error(), http.StatusBadRequest)
+	}
+}
+
+// complaints logs batches with documents that are no events, not more often than a
+// person can read: the ledger counts them all.
+type complaints struct {
+	logger *zap.Logger
+
+	mu      sync.Mutex
+	next    time.Time
+	between int // documents refused since the last line
+}
+
+// complainTime is how often there is a line about refused documents.
+const complainTime = 10 * time.Second
+
+func (c *complaints) about(from string, o outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if now.Before(c.next) {
+		c.between += o.refused
+		return
+	}
+	c.logger.Warn("documents are no audit events",
+		zap.String("from", from), zap.Int("refused", o.refused), zap.Int("handled", o.handled),
+		zap.Int("offset", o.first.offset), zap.Int("size", o.first.size), zap.Error(o.first.err),
+		zap.Int("refused_since_last_line", c.between))
+	c.next, c.between = now.Add(complainTime), 0
+}
