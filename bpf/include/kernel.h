@@ -359,21 +359,22 @@ struct open_how {
 
 /* Reads of kernel structures. With the cast (Linux 6.2) a read is one load; without
  * it, a call of bpf_probe_read_kernel. has_cast is set when the programs are loaded,
- * and the verifier removes the other half.
+ * and the verifier removes the other half. Weak, so that the compiler does not take the
+ * value for granted, yet loads it once per function.
  */
 extern void *bpf_rdonly_cast(const void *object, u32 btf_id) __ksym __weak;
-const volatile bool has_cast = true;
+__weak const bool has_cast = true;
 
-#define kread(object, type, member)                                                          \
-	({                                                                                   \
-		typeof(((type *)0)->member) value_;                                          \
-		if (has_cast)                                                                \
-			value_ = ((type *)bpf_rdonly_cast((const void *)(object),            \
-							  bpf_core_type_id_kernel(type)))    \
-					 ->member;                                           \
-		else                                                                         \
-			bpf_core_read(&value_, sizeof(value_), &((type *)(object))->member); \
-		value_;                                                                      \
+#define kread(object, type, member)                                                                \
+	({                                                                                         \
+		typeof(((type *)0)->member) value_;                                                \
+		const void *object_ = (const void *)(object);                                      \
+		if (has_cast)                                                                      \
+			value_ = ((type *)bpf_rdonly_cast(object_, bpf_core_type_id_kernel(type))) \
+					 ->member;                                                 \
+		else                                                                               \
+			bpf_core_read(&value_, sizeof(value_), &((type *)object_)->member);        \
+		value_;                                                                            \
 	})
 
 #endif

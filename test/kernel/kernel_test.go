@@ -23,7 +23,7 @@ const patience = 10 * time.Second
 // Offsets in struct sample of bpf/include/event.h.
 const sampleSize = 48
 
-// Tags of sections.
+// Tags of sections; 0 to 5 are strings.
 const (
 	tagBase       = 8
 	tagBase2      = 9
@@ -39,6 +39,7 @@ const (
 	tagEnv        = 35
 	tagCWD        = 36
 	tagCgroup     = 37
+	tagCgroupV1   = 38
 	tagLineage    = 39
 )
 
