@@ -377,9 +377,7 @@ func appendObject(dst []byte, ev *event.Event) []byte {
 			dst = append(dst, p[0])
 		}
 	}
-	dst = append(dst, '>')
-	name, _ := fdName(ev)
-	return append(dst, name...)
+	return appendName(append(dst, '>'), ev)
 }
 
 // fdName returns the name of ev's object: the path of a file, both ends of a
@@ -388,19 +386,32 @@ func fdName(ev *event.Event) ([]byte, bool) {
 	if !hasObject(ev) {
 		return nil, false
 	}
+	if ev.Type == event.MemfdCreate {
+		return ev.Str[0], true
+	}
 	if f, ok := file(ev); ok && len(f.Path) > 0 {
 		return f.Path, true
 	}
 	start := len(ev.Scratch)
-	switch {
-	case isOpen(ev.Type):
-		ev.Scratch, _ = appendAbsolute(ev.Scratch, ev, ev.Type.Spec().Paths[0].Arg)
-	case ev.Type == event.MemfdCreate:
-		return ev.Str[0], true
-	default:
-		ev.Scratch, _ = appendTuple(ev.Scratch, ev)
-	}
+	ev.Scratch = appendName(ev.Scratch, ev)
 	return tail(ev, start), true
+}
+
+// appendName appends the name of ev's object. It leaves the event's scratch memory
+// alone, which dst may be.
+func appendName(dst []byte, ev *event.Event) []byte {
+	f, ok := file(ev)
+	switch {
+	case ev.Type == event.MemfdCreate:
+		return append(dst, ev.Str[0]...)
+	case ok && len(f.Path) > 0:
+		return append(dst, f.Path...)
+	case isOpen(ev.Type):
+		dst, _ = appendAbsolute(dst, ev, ev.Type.Spec().Paths[0].Arg)
+	default:
+		dst, _ = appendTuple(dst, ev)
+	}
+	return dst
 }
 
 // pathName returns the path of ev's object if it is a file or a directory.

@@ -35,6 +35,9 @@ func argNumber(ev *event.Event, p *event.Param, a uint64) int64 {
 	case event.KindFD, event.KindPID:
 		return int64(int32(a))
 	case event.KindInt:
+		if ev.Type == event.Prctl && ev.Str[1] != nil {
+			return 0 // the argument is a text
+		}
 		// Callers fill the upper half of the register of an int as they like.
 		if h := a >> 32; h == 0 || h == 1<<32-1 {
 			return int64(int32(a))
