@@ -107,19 +107,20 @@ func EncodeAlerts(alerts []*alert.Alert, res Resource) plog.Logs {
 
 // groupOf returns a key that is equal for alerts with the same resource.
 func groupOf(a *alert.Alert) string {
-	key := ""
+	var key []byte
 	if a.Source != nil {
-		key = a.Source.Host
+		key = append(key, a.Source.Host...)
 	}
 	if a.Image != nil && len(a.Image.ContainerID) > 0 {
-		key += "\x00" + string(a.Image.ContainerID)
+		key = append(append(key, 0), a.Image.ContainerID...)
 	}
 	for i := range a.Facts {
-		if facts[a.Facts[i].Name].resource {
-			key += "\x00" + a.Facts[i].Name + "\x00" + a.Facts[i].Value.Text
+		if f := &a.Facts[i]; facts[f.Name].resource {
+			key = append(append(key, 0), f.Name...)
+			key = append(append(key, 0), f.Value.Text...)
 		}
 	}
-	return key
+	return string(key)
 }
 
 func putContainer(m pcommon.Map, a *alert.Alert) {
@@ -178,6 +179,7 @@ func (w *attributes) rule(r *rules.Rule) {
 	w.str("security_rule.name", r.Name)
 	w.str("security_rule.description", r.Desc)
 	w.str("security_rule.uuid", ruleUUID(r.Source, r.Name))
+	w.str("security_rule.version", r.Hash)
 	w.str("security_rule.ruleset.name", r.File)
 	w.str("windhover.ruleset.sha256", r.Fingerprint)
 	w.list("windhover.rule.tags", r.Tags)

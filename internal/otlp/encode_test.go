@@ -92,7 +92,7 @@ func openAlert() *alert.Alert {
 		Rule: &rules.Rule{
 			Name: "Sensitive file opened", Desc: "Somebody read passwords.", Source: "syscall", Priority: rules.Warning,
 			Tags: []string{"host", "mitre_credential_access", "mitre_collection", "T1003.008", "T1552"},
-			File: "linux.yaml", Fingerprint: strings.Repeat("ab", 32),
+			File: "linux.yaml", Hash: strings.Repeat("cd", 8), Fingerprint: strings.Repeat("ab", 32),
 		},
 		Fields: []alert.Field{
 			{Name: "fd.name", Value: text1("/etc/shadow")},

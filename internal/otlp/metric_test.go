@@ -102,16 +102,17 @@ func lines(m pmetric.Metrics) []string {
 				}
 				for _, p := range points.All() {
 					attrs := p.Attributes().AsRaw()
-					line := m.Name()
+					var line strings.Builder
+					line.WriteString(m.Name())
 					for _, k := range slices.Sorted(maps.Keys(attrs)) {
-						line += fmt.Sprintf(" %s=%v", k, attrs[k])
+						fmt.Fprintf(&line, " %s=%v", k, attrs[k])
 					}
 					if p.ValueType() == pmetric.NumberDataPointValueTypeDouble {
-						line += fmt.Sprint(" ", p.DoubleValue())
+						fmt.Fprint(&line, " ", p.DoubleValue())
 					} else {
-						line += fmt.Sprint(" ", p.IntValue())
+						fmt.Fprint(&line, " ", p.IntValue())
 					}
-					out = append(out, line)
+					out = append(out, line.String())
 				}
 			}
 		}

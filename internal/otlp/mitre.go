@@ -1,6 +1,9 @@
 package otlp
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // tactics are the tactics of MITRE ATT&CK for Enterprise, by the tag that rules use.
 var tactics = map[string]struct{ id, name string }{
@@ -62,10 +65,8 @@ func (t *threat) tactic(id, name string) {
 }
 
 func appendNew(list []string, s string) []string {
-	for _, have := range list {
-		if have == s {
-			return list
-		}
+	if slices.Contains(list, s) {
+		return list
 	}
 	return append(list, s)
 }
