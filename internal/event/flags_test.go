@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/csv"
 	"os"
 	"path/filepath"
@@ -88,15 +89,14 @@ func readReference(t *testing.T, name string) []map[string]string {
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared")
 	}
-	f, err := os.Open(filepath.Join(dir, "reference", name))
+	b, err := os.ReadFile(filepath.Join(dir, "reference", name))
 	if os.IsNotExist(err) {
 		t.Skip("no shared reference: set WINDHOVER_SHARED to its directory")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
+	rows, err := csv.NewReader(bytes.NewReader(b)).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}

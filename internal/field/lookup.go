@@ -116,8 +116,7 @@ func (f *Field) bind(arg string) (*Field, error) {
 	if err == nil {
 		return b, nil
 	}
-	var l *LookupError
-	if errors.As(err, &l) {
+	if _, ok := errors.AsType[*LookupError](err); ok {
 		return nil, err
 	}
 	return nil, &LookupError{Msg: fmt.Sprintf("argument %q of field %s: %v", arg, f.Name, err), Hint: "write " + f.example()}

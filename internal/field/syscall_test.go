@@ -541,7 +541,8 @@ func everyEvent() []*event.Event {
 		openShadow(), createFile(), failedOpen(), connectV4(), acceptV6(), bindV4(), connectUnix(), exit(15),
 		call(event.Execve, 0, str(0, "./cat"), below("/bin")), call(event.Clone, 77, args(17)), call(event.Kill, 0, args(300, 9)),
 		call(event.SymlinkAt, 0, str(0, "../etc/shadow"), str(2, "x"), below("/tmp")),
-		call(event.Mount, -1, str(1, "/mnt")), call(mustType("read"), 3), call(event.SetUID, 0, args(1000)), {Type: event.OpenAt},
+		call(event.Mount, -1, str(1, "/mnt")), call(mustType("read"), 3), call(event.SetUID, 0, args(1000)),
+		{Type: event.OpenAt},
 	}
 }
 

@@ -79,13 +79,13 @@ func appendListText(dst []byte, f *Field, ev *event.Event) ([]byte, bool) {
 	start := len(dst)
 	first, between, last := f.separators()
 	dst = append(dst, first...)
-	any := false
+	found := false
 	switch {
 	case f.AppendText != nil:
 		from := len(ev.ScratchList)
 		ev.ScratchList = f.AppendText(ev, ev.ScratchList)
 		for i, b := range ev.ScratchList[from:] {
-			if any = true; i > 0 {
+			if found = true; i > 0 {
 				dst = append(dst, between...)
 			}
 			dst = append(dst, b...)
@@ -94,7 +94,7 @@ func appendListText(dst []byte, f *Field, ev *event.Event) ([]byte, bool) {
 	case f.AppendIP != nil:
 		var memory [2]netip.Addr
 		for i, ip := range f.AppendIP(ev, memory[:0]) {
-			if any = true; i > 0 {
+			if found = true; i > 0 {
 				dst = append(dst, between...)
 			}
 			dst = ip.AppendTo(dst)
@@ -102,13 +102,13 @@ func appendListText(dst []byte, f *Field, ev *event.Event) ([]byte, bool) {
 	default:
 		var memory [8]int64
 		for i, n := range f.AppendInt(ev, memory[:0]) {
-			if any = true; i > 0 {
+			if found = true; i > 0 {
 				dst = append(dst, between...)
 			}
 			dst = f.appendInt(dst, n)
 		}
 	}
-	if !any {
+	if !found {
 		return dst[:start], false
 	}
 	return append(dst, last...), true

@@ -129,8 +129,7 @@ func (p *parser) fieldAt(pos, end, width int) int {
 
 // explain returns an error's message and hint.
 func explain(err error) (msg, hint string) {
-	var l *field.LookupError
-	if errors.As(err, &l) {
+	if l, ok := errors.AsType[*field.LookupError](err); ok {
 		return l.Msg, l.Hint
 	}
 	return err.Error(), ""
