@@ -58,15 +58,19 @@ type Host struct {
 }
 
 type started struct {
-	id   component.ID
-	kind string
+	id     component.ID
+	kind   string
+	signal string // of exporters, which are made once for each
 	component.Component
 	status *status
+	// blocked says how many items wait because the exporter blocks.
+	blocked func() (items int, blocked bool)
 }
 
 // Run starts the components and runs them until ctx is done, every source has ended, or
-// one fails whose failure is to stop the others. Then it shuts everything down, within
-// the configured time: sources first, so that what they still report is delivered.
+// one fails whose failure is to stop the others, which is what it returns. Then it shuts
+// everything down, within the configured time: sources first, so that what they still
+// report is delivered. What goes wrong in that is logged.
 func Run(ctx context.Context, s Settings) error {
 	h := &Host{
 		Settings: s,
@@ -83,7 +87,8 @@ func Run(ctx context.Context, s Settings) error {
 	if err == nil {
 		err = h.supervise(ctx)
 	}
-	return errors.Join(err, h.shutdown(context.WithoutCancel(ctx), giveUp))
+	h.shutdown(context.WithoutCancel(ctx), giveUp)
+	return err
 }
 
 func (h *Host) start(ctx, outletContext context.Context) error {
@@ -130,7 +135,7 @@ func (h *Host) startExtension(ctx context.Context, b Block[extension.Factory]) e
 	}
 	st := h.newStatus("extension", b.ID)
 	h.byID[b.ID] = ext
-	h.extensions = append(h.extensions, started{b.ID, "extension", ext, st})
+	h.extensions = append(h.extensions, started{id: b.ID, kind: "extension", Component: ext, status: st})
 	if err := ext.Start(ctx, &componentHost{h, st}); err != nil {
 		return fmt.Errorf("start extension %s: %w", b.ID, err)
 	}
@@ -149,10 +154,10 @@ func (h *Host) startExporter(ctx, outletContext context.Context, b Block[exporte
 		logs, err := b.Factory.CreateLogs(ctx, set, b.Config)
 		switch {
 		case err == nil:
-			if err := h.startComponent(ctx, b.ID, "exporter", logs); err != nil {
+			o := newOutlet(b.ID.String(), cfg.Alerts.Queue, set.Logger, logs.ConsumeLogs, measureLogs)
+			if err := h.startOne(ctx, started{id: b.ID, signal: "logs", Component: logs, blocked: o.blocked}); err != nil {
 				return err
 			}
-			o := newOutlet(b.ID.String(), cfg.Alerts.Queue, set.Logger, logs.ConsumeLogs, measureLogs)
 			h.alerts.outlets = append(h.alerts.outlets, o)
 			h.alerts.mutates = append(h.alerts.mutates, logs.Capabilities().MutatesData)
 			runOutlet(h, outletContext, o)
@@ -165,10 +170,10 @@ func (h *Host) startExporter(ctx, outletContext context.Context, b Block[exporte
 		metrics, err := b.Factory.CreateMetrics(ctx, set, b.Config)
 		switch {
 		case err == nil:
-			if err := h.startComponent(ctx, b.ID, "exporter", metrics); err != nil {
+			o := newOutlet(b.ID.String(), cfg.Alerts.Queue, set.Logger, metrics.ConsumeMetrics, measureMetrics)
+			if err := h.startOne(ctx, started{id: b.ID, signal: "metrics", Component: metrics, blocked: o.blocked}); err != nil {
 				return err
 			}
-			o := newOutlet(b.ID.String(), cfg.Alerts.Queue, set.Logger, metrics.ConsumeMetrics, measureMetrics)
 			h.metrics = append(h.metrics, o)
 			runOutlet(h, outletContext, o)
 			used = true
@@ -187,13 +192,14 @@ func takes(names []string, id component.ID) bool {
 	return names == nil || slices.Contains(names, id.String())
 }
 
-func (h *Host) startComponent(ctx context.Context, id component.ID, kind string, c component.Component) error {
-	st := h.newStatus(kind, id)
-	h.exporters = append(h.exporters, started{id, kind, c, st})
-	if err := c.Start(ctx, &componentHost{h, st}); err != nil {
-		return fmt.Errorf("start %s %s: %w", kind, id, err)
+// startOne starts an exporter for one signal.
+func (h *Host) startOne(ctx context.Context, c started) error {
+	c.kind, c.status = "exporter", h.newStatus("exporter", c.id)
+	h.exporters = append(h.exporters, c)
+	if err := c.Start(ctx, &componentHost{h, c.status}); err != nil {
+		return fmt.Errorf("start exporter %s: %w", c.id, err)
 	}
-	st.settle()
+	c.status.settle()
 	return nil
 }
 
@@ -215,7 +221,7 @@ func (h *Host) sendMetrics(md pmetric.Metrics) error {
 
 // shutdown ends everything in the order in which events flow. Each step gets what is
 // left of the time; what is over it is abandoned and named.
-func (h *Host) shutdown(ctx context.Context, giveUp context.CancelFunc) error {
+func (h *Host) shutdown(ctx context.Context, giveUp context.CancelFunc) {
 	total := h.Blocks.Config.ShutdownTimeout
 	deadline := time.Now().Add(total)
 	// A source that does not end must leave time to deliver what others reported.
@@ -223,11 +229,15 @@ func (h *Host) shutdown(ctx context.Context, giveUp context.CancelFunc) error {
 	defer cancelSources()
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	step := func(ctx context.Context, what string, f func(context.Context) error) {
+		if err := within(ctx, f); err != nil {
+			h.Logger.Error("not shut down in order", zap.String("step", what), zap.Error(err))
+		}
+	}
 
-	var errs []error
-	errs = append(errs, h.shutdownSources(sourcesContext))
+	h.shutdownSources(sourcesContext, step)
 	if h.telemetry != nil {
-		errs = append(errs, within(ctx, "send the last metrics", h.telemetry.flush))
+		step(ctx, "send the last metrics", h.telemetry.flush)
 		h.sendsMetrics.Store(false)
 	}
 	for _, o := range h.alerts.outlets {
@@ -238,46 +248,42 @@ func (h *Host) shutdown(ctx context.Context, giveUp context.CancelFunc) error {
 	}
 	// An exporter that hangs is told, by its context, when the time is over; those that
 	// only retry end when they are shut down.
-	drained := within(ctx, "deliver what is queued", func(context.Context) error { h.running.Wait(); return nil })
+	wait := func(context.Context) error { h.running.Wait(); return nil }
+	step(ctx, "deliver what is queued", wait)
 	giveUp()
-	errs = append(errs, drained)
 	// Exporters and extensions end even if the time is over: they have files to close.
 	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), max(time.Until(deadline), time.Second))
 	defer cancelLast()
 	for _, list := range [][]started{h.exporters, h.extensions} {
 		for _, c := range slices.Backward(list) {
-			errs = append(errs, within(last, fmt.Sprintf("shut down %s %s", c.kind, c.id), c.Shutdown))
+			step(last, fmt.Sprintf("shut down %s %s", c.kind, c.id), c.Shutdown)
 		}
 	}
+	step(last, "end the queues", wait)
 	if h.telemetry != nil {
-		errs = append(errs, within(last, "shut down metrics", h.telemetry.shutdown))
+		step(last, "shut down metrics", h.telemetry.shutdown)
 	}
 	if h.server != nil {
-		errs = append(errs, within(last, "shut down server", h.server.shutdown))
+		step(last, "shut down server", h.server.shutdown)
 	}
-	return errors.Join(errs...)
 }
 
+var errTimeOver = errors.New("not done when the time was over; see shutdown_timeout")
+
 // within calls f and waits for it until ctx is done, for callees that do not heed it.
-func within(ctx context.Context, what string, f func(context.Context) error) error {
+func within(ctx context.Context, f func(context.Context) error) error {
 	result := make(chan error, 1)
 	go func() { result <- f(ctx) }()
 	select {
 	case err := <-result:
-		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		return nil
+		return err
 	case <-ctx.Done():
 		// Both may be ready.
 		select {
 		case err := <-result:
-			if err == nil {
-				return nil
-			}
-			return fmt.Errorf("%s: %w", what, err)
+			return err
 		default:
-			return fmt.Errorf("%s: not done when the time was over; see shutdown_timeout", what)
+			return errTimeOver
 		}
 	}
 }

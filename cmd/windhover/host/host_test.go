@@ -26,6 +26,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/receiver"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/windhover/windhover/config"
 	"github.com/windhover/windhover/internal/ledger"
@@ -175,6 +176,7 @@ type daemon struct {
 	reload  chan struct{}
 	ended   chan struct{}
 	err     error
+	log     *observer.ObservedLogs
 }
 
 // run starts a host with a configuration text.
@@ -194,12 +196,13 @@ func run(tb testing.TB, f Factories, text string) *daemon {
 	}
 	ctx, cancel := context.WithCancel(tb.Context())
 	listening := make(chan string, 1)
-	d := &daemon{cancel: cancel, reload: make(chan struct{}), ended: make(chan struct{})}
+	core, log := observer.New(zap.InfoLevel)
+	d := &daemon{log: log, cancel: cancel, reload: make(chan struct{}), ended: make(chan struct{})}
 	go func() {
 		defer close(d.ended)
 		d.err = Run(ctx, Settings{
 			Blocks: blocks, Build: component.BuildInfo{Command: "windhover", Version: "test"},
-			Logger: zap.NewNop(), Reload: d.reload, Listening: func(a string) { listening <- a },
+			Logger: zap.New(core), Reload: d.reload, Listening: func(a string) { listening <- a },
 		})
 	}()
 	tb.Cleanup(func() { cancel(); <-d.ended })
@@ -393,8 +396,14 @@ shutdown_timeout: 2s
 			t.Errorf("metrics lack %s", want)
 		}
 	}
-	if err := d.stop(t); err == nil || !strings.Contains(err.Error(), "deliver what is queued") {
-		t.Errorf("Run = %v, want to hear that something was not delivered", err)
+	if _, body := d.get(t, "/readyz"); !strings.Contains(body, "it blocks; 20 items wait") {
+		t.Errorf("readyz does not say that the exporter blocks: %s", body)
+	}
+	if err := d.stop(t); err != nil {
+		t.Errorf("Run = %v, want nil after it was asked to stop", err)
+	}
+	if d.log.FilterMessage("exporter did not take everything before the time to shut down was over").Len() != 1 {
+		t.Errorf("the log does not say that something was not delivered: %v", d.log.All())
 	}
 }
 

@@ -189,6 +189,13 @@ func (o *outlet[T]) leave() (left int) {
 	return left
 }
 
+// blocked reports whether the exporter blocks, and how much waits for it.
+func (o *outlet[T]) blocked() (items int, blocked bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.items, o.behind
+}
+
 func (o *outlet[T]) stats() outletStats {
 	o.mu.Lock()
 	defer o.mu.Unlock()

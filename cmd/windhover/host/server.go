@@ -93,6 +93,7 @@ type rulesReport struct {
 type componentReport struct {
 	Name   string    `json:"name"`
 	Kind   string    `json:"kind"`
+	Signal string    `json:"signal,omitempty"`
 	State  string    `json:"state"`
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since"`
@@ -113,7 +114,7 @@ func (h *Host) ready() ready {
 	for _, list := range [][]started{h.extensions, h.exporters} {
 		for _, c := range list {
 			last, err, since := c.status.read()
-			rep := componentReport{Name: c.id.String(), Kind: c.kind, State: "ok", Since: since}
+			rep := componentReport{Name: c.id.String(), Kind: c.kind, Signal: c.signal, State: "ok", Since: since}
 			switch last {
 			case componentstatus.StatusStarting:
 				rep.State = "starting"
@@ -125,6 +126,11 @@ func (h *Host) ready() ready {
 			}
 			if err != nil {
 				rep.Reason = err.Error()
+			}
+			if c.blocked != nil && rep.State == "ok" {
+				if items, blocked := c.blocked(); blocked {
+					rep.State, rep.Reason = "degraded", fmt.Sprintf("it blocks; %d items wait", items)
+				}
 			}
 			r.Components = append(r.Components, rep)
 		}

@@ -208,7 +208,7 @@ func (s *source) fail(ctx context.Context, err error) {
 	if r != nil {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.h.Blocks.Config.ShutdownTimeout/2)
 		defer cancel()
-		if err := within(bounded, "shut down", r.Shutdown); err != nil {
+		if err := within(bounded, r.Shutdown); err != nil {
 			s.h.Logger.Warn("source that failed did not shut down", zap.Stringer("receiver", s.ID), zap.Error(err))
 		}
 	}
@@ -281,19 +281,16 @@ func (s *source) report() report {
 }
 
 // shutdownSources ends all sources at the same time.
-func (h *Host) shutdownSources(ctx context.Context) error {
-	errs := make([]error, len(h.sources))
+func (h *Host) shutdownSources(ctx context.Context, step func(context.Context, string, func(context.Context) error)) {
 	var wg sync.WaitGroup
-	for i, s := range h.sources {
+	for _, s := range h.sources {
 		s.mu.Lock()
 		r := s.receiver
 		s.receiver = nil
 		s.mu.Unlock()
-		if r == nil {
-			continue
+		if r != nil {
+			wg.Go(func() { step(ctx, "shut down source "+s.ID.String(), r.Shutdown) })
 		}
-		wg.Go(func() { errs[i] = within(ctx, "shut down source "+s.ID.String(), r.Shutdown) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
 }
