@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/windhover/windhover/internal/otlp"
 )
 
 // line is one alert with the keys of Falco's JSON output.
@@ -31,7 +34,7 @@ func appendJSON(dst []byte, ld plog.Logs) []byte {
 	enc.SetEscapeHTML(false)
 	for _, rl := range ld.ResourceLogs().All() {
 		host := ""
-		if v, ok := rl.Resource().Attributes().Get(attrHostName); ok {
+		if v, ok := rl.Resource().Attributes().Get(otlp.AttributeHostName); ok {
 			host = v.AsString()
 		}
 		for _, sl := range rl.ScopeLogs().All() {
@@ -58,19 +61,24 @@ func lineOf(r plog.LogRecord, host string) line {
 	}
 	for k, v := range r.Attributes().All() {
 		switch k {
-		case attrRuleName:
+		case otlp.AttributeRuleName:
 			l.Rule = v.AsString()
-		case attrSourceType:
+		case otlp.AttributeSourceType:
 			l.Source = v.AsString()
-		case attrTags:
+		case otlp.AttributeRuleTags:
 			if v.Type() == pcommon.ValueTypeSlice {
 				for _, tag := range v.Slice().All() {
 					l.Tags = append(l.Tags, tag.AsString())
 				}
 			}
-		case attrOutputFields:
+		case otlp.AttributeOutputFields:
 			if v.Type() == pcommon.ValueTypeMap {
 				l.OutputFields = plain(v).(map[string]any)
+			}
+		default:
+			// A notice has no output fields, but facts.
+			if strings.HasPrefix(k, otlp.PrefixDrop) {
+				l.OutputFields[k] = plain(v)
 			}
 		}
 	}

@@ -8,16 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/plog"
-)
 
-// Attributes that the formats read. They are part of the shape of an alert, whoever
-// made the record.
-const (
-	attrRuleName     = "security_rule.name"
-	attrTags         = "windhover.rule.tags"
-	attrSourceType   = "windhover.source.type"
-	attrOutputFields = "falco.output_fields"
-	attrHostName     = "host.name"
+	"github.com/windhover/windhover/internal/otlp"
 )
 
 // textFormat writes one line for each record: time, priority, rule, output.
@@ -50,7 +42,7 @@ func (f textFormat) appendRecord(dst []byte, r plog.LogRecord) []byte {
 
 	output := r.Body().AsString()
 	name := ""
-	if v, ok := r.Attributes().Get(attrRuleName); ok {
+	if v, ok := r.Attributes().Get(otlp.AttributeRuleName); ok {
 		name = v.AsString()
 	}
 	// Outputs often begin with the name of their rule.

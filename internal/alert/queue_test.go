@@ -2,6 +2,8 @@ package alert
 
 import (
 	"context"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -219,6 +221,37 @@ func TestEveryAlertIsTakenOrRefused(t *testing.T) {
 	if s.Items != 0 || s.Bytes != 0 || s.Taken != uint64(taken) || s.Refused[ledger.LostQueueItems] != uint64(refused) {
 		t.Errorf("at the end the counters are %+v", s)
 	}
+}
+
+// TestMemoryIsFlatWhenNobodyTakes pushes a hundred times what fits. It is not parallel:
+// it looks at the heap.
+func TestMemoryIsFlatWhenNobodyTakes(t *testing.T) {
+	const limit = 4 << 20
+	ev, _ := opened()
+	r := rule(t, strings.Repeat("x", 2000))
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	q := NewQueue(QueueConfig{Items: 10_000, Bytes: limit})
+	for range 200_000 {
+		q.Push(New(ev, r, 1))
+	}
+	grown := heap() - before
+	s := q.Stats()
+	if s.Refused[ledger.LostQueueBytes] == 0 || s.Bytes > limit {
+		t.Errorf("the queue was not full: %+v", s)
+	}
+	if grown > limit+limit/4 {
+		t.Errorf("the heap grew by %d bytes for a queue of at most %d", grown, limit)
+	}
+	if grown < limit/2 {
+		t.Errorf("the heap grew by %d bytes though the queue accounts for %d", grown, s.Bytes)
+	}
+	runtime.KeepAlive(q)
 }
 
 func TestTheQueueForgetsWhatWasTaken(t *testing.T) {

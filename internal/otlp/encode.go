@@ -24,6 +24,17 @@ const (
 	EventEventsDropped = "windhover.events_dropped"
 )
 
+// Attributes that exporters of other shapes read from a record.
+const (
+	AttributeRuleName     = "security_rule.name"
+	AttributeRuleTags     = "windhover.rule.tags"
+	AttributeSourceType   = "windhover.source.type"
+	AttributeOutputFields = "falco.output_fields"
+	AttributeHostName     = "host.name"
+	// PrefixDrop begins the attributes of a notice that a source lost events.
+	PrefixDrop = "windhover.drop."
+)
+
 // severities follow the table for syslog in the OpenTelemetry log data model, in the
 // order of rules.Priority.
 var severities = [...]plog.SeverityNumber{
@@ -145,7 +156,7 @@ func encode(r plog.LogRecord, a *alert.Alert) {
 	w.str("log.record.uid", a.UID.String())
 	if a.Source != nil {
 		w.str("windhover.source.name", a.Source.Name)
-		w.str("windhover.source.type", a.Source.Type)
+		w.str(AttributeSourceType, a.Source.Type)
 	}
 	w.int("windhover.ruleset.generation", int64(a.Generation))
 
@@ -176,13 +187,13 @@ func encode(r plog.LogRecord, a *alert.Alert) {
 }
 
 func (w *attributes) rule(r *rules.Rule) {
-	w.str("security_rule.name", r.Name)
+	w.str(AttributeRuleName, r.Name)
 	w.str("security_rule.description", r.Desc)
 	w.str("security_rule.uuid", ruleUUID(r.Source, r.Name))
 	w.str("security_rule.version", r.Hash)
 	w.str("security_rule.ruleset.name", r.File)
 	w.str("windhover.ruleset.sha256", r.Fingerprint)
-	w.list("windhover.rule.tags", r.Tags)
+	w.list(AttributeRuleTags, r.Tags)
 
 	t := threatOf(r.Tags)
 	if len(t.tacticIDs)+len(t.techniqueIDs) == 0 {
@@ -409,10 +420,10 @@ func (w *attributes) fact(key string, v field.Value) {
 // outputFields keeps every field of the output as it is, with its type: null where the
 // event has no such value.
 func (w *attributes) outputFields(fields []alert.Field) {
-	if len(fields) == 0 || !w.admit("falco.output_fields", 0) {
+	if len(fields) == 0 || !w.admit(AttributeOutputFields, 0) {
 		return
 	}
-	m := w.m.PutEmptyMap("falco.output_fields")
+	m := w.m.PutEmptyMap(AttributeOutputFields)
 	m.EnsureCapacity(len(fields))
 	for i := range fields {
 		f := &fields[i]
@@ -479,35 +490,35 @@ func putValue(to pcommon.Value, v field.Value) int {
 
 // episode puts the counts of a notice that a source lost events.
 func (w *attributes) episode(e *ledger.Episode) {
-	w.str("windhover.drop.start", e.Start.UTC().Format(time.RFC3339Nano))
+	w.str(PrefixDrop+"start", e.Start.UTC().Format(time.RFC3339Nano))
 	phase := "open"
 	if !e.End.IsZero() {
 		phase = "closed"
-		w.str("windhover.drop.end", e.End.UTC().Format(time.RFC3339Nano))
+		w.str(PrefixDrop+"end", e.End.UTC().Format(time.RFC3339Nano))
 	}
-	w.str("windhover.drop.phase", phase)
-	w.bool("windhover.drop.simulated", e.Simulated)
-	w.int("windhover.drop.dropped", int64(e.Dropped))
-	w.int("windhover.drop.produced", int64(e.Produced))
-	w.double("windhover.drop.percent", e.Percent())
-	w.int("windhover.drop.peak_per_second", int64(e.Peak))
-	w.int("windhover.drop.suppressed_episodes", int64(e.Suppressed))
-	if w.admit("windhover.drop.event_types", 16*len(e.ByType)) && len(e.ByType) > 0 {
-		m := w.m.PutEmptyMap("windhover.drop.event_types")
+	w.str(PrefixDrop+"phase", phase)
+	w.bool(PrefixDrop+"simulated", e.Simulated)
+	w.int(PrefixDrop+"dropped", int64(e.Dropped))
+	w.int(PrefixDrop+"produced", int64(e.Produced))
+	w.double(PrefixDrop+"percent", e.Percent())
+	w.int(PrefixDrop+"peak_per_second", int64(e.Peak))
+	w.int(PrefixDrop+"suppressed_episodes", int64(e.Suppressed))
+	if w.admit(PrefixDrop+"event_types", 16*len(e.ByType)) && len(e.ByType) > 0 {
+		m := w.m.PutEmptyMap(PrefixDrop + "event_types")
 		for _, c := range e.ByType {
 			m.PutInt(c.Type.String(), int64(c.Count))
 		}
 	}
-	if w.admit("windhover.drop.lanes", 32) {
-		m := w.m.PutEmptyMap("windhover.drop.lanes")
+	if w.admit(PrefixDrop+"lanes", 32) {
+		m := w.m.PutEmptyMap(PrefixDrop + "lanes")
 		for l, n := range e.ByLane {
 			if n > 0 {
 				m.PutInt(event.Lane(l).String(), int64(n))
 			}
 		}
 	}
-	if w.admit("windhover.drop.reasons", 64) {
-		m := w.m.PutEmptyMap("windhover.drop.reasons")
+	if w.admit(PrefixDrop+"reasons", 64) {
+		m := w.m.PutEmptyMap(PrefixDrop + "reasons")
 		for r, n := range e.ByReason {
 			if n > 0 {
 				m.PutInt(ledger.DropReason(r).String(), int64(n))

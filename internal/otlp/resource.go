@@ -58,7 +58,7 @@ func (r *Resource) put(m pcommon.Map) {
 		{"service.name", service},
 		{"service.version", r.ServiceVersion},
 		{"service.instance.id", instance},
-		{"host.name", r.HostName},
+		{AttributeHostName, r.HostName},
 		{"host.id", r.HostID},
 		{"host.arch", r.HostArch},
 		{"os.type", r.OSType},
