@@ -43,7 +43,8 @@ int BPF_PROG(exec, struct task_struct *p, s32 old_pid, struct linux_binprm *bprm
 
 /* Reports a new process with its snapshot, and a new thread if that is wanted. The
  * header is that of the caller; the return value is the ID of the new process or
- * thread in the initial PID namespace.
+ * thread in the initial PID namespace. The sample of a new process goes to the shard of
+ * that process, so that its snapshot comes before its first event.
  */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(fork, struct task_struct *parent, struct task_struct *child)
@@ -75,6 +76,7 @@ int BPF_PROG(fork, struct task_struct *parent, struct task_struct *child)
 		sample__send(s, type, LANE_RESERVED);
 		return 0;
 	}
+	s->home = child->tgid;
 	m = bpf_task_storage_get(&marks, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	snapshot__append(s, child, child);
 	if (sample__send(s, type, LANE_RESERVED) && m)

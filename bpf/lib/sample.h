@@ -27,6 +27,7 @@ struct scratch {
 	u32 len; /* of the sample so far */
 	u32 flags; /* enum sample_flag */
 	u32 path_at; /* where the path that is being built backwards starts */
+	u32 home; /* the thread group whose shard the sample goes to */
 	u64 root_dentry, root_mnt; /* where a path ends */
 	/* Arguments of functions that are verified on their own: only memory turns what
 	 * the verifier knows as a pointer into the number that such a function may take.
@@ -101,6 +102,7 @@ static __always_inline void sample__header(struct scratch *s, struct task_struct
 	put16(h + offsetof(struct sample, type), type);
 	put16(h + offsetof(struct sample, cpu), bpf_get_smp_processor_id());
 	put16(h + offsetof(struct sample, nargs), nargs);
+	s->home = task->tgid;
 	s->len = sizeof(struct sample) + nargs * sizeof(u64);
 }
 
@@ -217,8 +219,8 @@ static __always_inline bool sample__starts_with_slash(struct scratch *s, u32 at)
  */
 static __always_inline bool sample__send(struct scratch *s, u32 type, u32 lane)
 {
-	u32 tgid = *(u32 *)(s->sample + offsetof(struct sample, pid));
-	u32 shard = (u64)(tgid * 2654435761u) * num_shards >> 32;
+	/* User space computes the same: shardOf in receiver/syscallreceiver. */
+	u32 shard = (u64)(s->home * 2654435761u) * num_shards >> 32;
 	u32 key = shard * NUM_LANES + lane, len = s->len;
 	u64 wakeup = 0, *waiting;
 	void *ring;
