@@ -12,8 +12,9 @@ import (
 
 const module = "github.com/windhover/windhover"
 
-// pkg is one entry of the table of layers. A path that ends in /* stands for every
-// directory at that place, each with all that is below it.
+// pkg is one entry of the table of layers. A path that ends in /... stands for the
+// directory with all that is below it, one that ends in /* for every such directory at
+// that place.
 type pkg struct {
 	path    string
 	outside string // what it imports besides the standard library and the layers above, by prefix
@@ -25,10 +26,10 @@ var layers = [][]pkg{
 	{{"internal/document", ""}, {"internal/arch", ""}, {"rules/library", ""}, {"test/require", ""}},
 	{{"internal/event", ""}},
 	{{"internal/ledger", ""}, {"internal/field", ""}, {"internal/source", ""}, {"rules/syntax", ""}, {"bpf/internal/gen", ""}},
-	{{"rules/ir", ""}, {"rules/output", ""}, {"internal/state", ""}, {"internal/scap", ""}},
+	{{"rules/ir", ""}, {"rules/output", ""}, {"rules/synthetic", ""}, {"internal/state", ""}, {"internal/scap", ""}},
 	{{"rules/check", ""}, {"rules/plan", ""}, {"rules/pushdown", ""}},
 	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}, {"bpf/internal/gen", ""}},
-	{{"internal/alert", ""}},
+	{{"internal/alert", ""}, {"rules/ruletest", ""}},
 	{{"internal/pipeline", ""}, {"internal/otlp", "go.opentelemetry.io/collector/pdata go.opentelemetry.io/otel"}},
 	{{"internal/instance", sdk}},
 	{{"internal/instance", sdk}},
@@ -36,7 +37,7 @@ var layers = [][]pkg{
 		{"receiver/*", sdk},
 		{"processor/*", sdk},
 		{"exporter/*", sdk},
-		{"rules/rulesextension", sdk},
+		{"rules/rulesextension/...", sdk + " github.com/fsnotify/fsnotify"},
 	},
 	{{"config", "github.com/knadh/koanf go.opentelemetry.io/collector go.yaml.in/yaml/v3"}},
 	{{"cmd/*", sdk + " github.com/knadh/koanf github.com/spf13 github.com/prometheus/client_golang" +
@@ -58,13 +59,21 @@ const (
 func place(dir string) (row int, p pkg, unit string, ok bool) {
 	for row, ps := range layers {
 		for _, p := range ps {
-			parent, below := strings.CutSuffix(p.path, "/*")
-			switch {
-			case !below && dir == p.path:
+			if whole, ok := strings.CutSuffix(p.path, "/..."); ok {
+				if dir == whole || strings.HasPrefix(dir, whole+"/") {
+					return row, p, whole, true
+				}
+				continue
+			}
+			if parent, ok := strings.CutSuffix(p.path, "/*"); ok {
+				if below, ok := strings.CutPrefix(dir, parent+"/"); ok {
+					first, _, _ := strings.Cut(below, "/")
+					return row, p, path.Join(parent, first), true
+				}
+				continue
+			}
+			if dir == p.path {
 				return row, p, dir, true
-			case below && strings.HasPrefix(dir, parent+"/"):
-				first, _, _ := strings.Cut(strings.TrimPrefix(dir, parent+"/"), "/")
-				return row, p, path.Join(parent, first), true
 			}
 		}
 	}
@@ -138,6 +147,7 @@ func TestImportProblem(t *testing.T) {
 		{"components do not know each other", "receiver/a/a.go", module + "/exporter/b", "receiver/a must not import exporter/b: they are neighbours in one layer"},
 		{"receivers do not know each other", "receiver/a/a.go", module + "/receiver/b", "receiver/a must not import receiver/b: they are neighbours in one layer"},
 		{"a component knows its own parts", "receiver/a/a.go", module + "/receiver/a/internal/metadata", ""},
+		{"the extension knows its own parts", "rules/rulesextension/factory.go", module + "/rules/rulesextension/internal/metadata", ""},
 		{"only package bpf talks to the kernel", "receiver/a/a.go", "github.com/cilium/ebpf/ringbuf", "receiver/a must not import github.com/cilium/ebpf/ringbuf: its entry in internal/arch/layers_test.go does not name it"},
 		{"package bpf talks to the kernel", "bpf/probe.go", "github.com/cilium/ebpf/ringbuf", ""},
 		{"rules know nothing of telemetry", "rules/set.go", "go.opentelemetry.io/collector/pdata/plog", "rules must not import go.opentelemetry.io/collector/pdata/plog: its entry in internal/arch/layers_test.go does not name it"},
