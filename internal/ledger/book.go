@@ -12,11 +12,35 @@ type Book struct {
 	mu      sync.Mutex
 	sources []*Source
 	rules   func() RuleStats
+	host    func() HostStats
 }
 
 // Keeper is a host of components that keeps one book for the whole process. A
 // component adds its sources to the book of its host, if it is one, beside its own.
 type Keeper interface{ Book() *Book }
+
+// HostStats describe what the process does besides its sources.
+type HostStats struct {
+	Outlets  []OutletStats
+	Restarts []RestartStats
+}
+
+// OutletStats describe the queue before one exporter. Counts are of alerts or of points
+// of metrics.
+type OutletStats struct {
+	Exporter, Signal string
+	Items            int // that wait
+	Bytes            int64
+	Taken            uint64
+	Failed           uint64
+	Refused          uint64
+}
+
+// RestartStats count how often a source was started again after it failed.
+type RestartStats struct {
+	Source string
+	Count  uint64
+}
 
 // RuleStats describe the rule set in use.
 type RuleStats struct {
@@ -64,6 +88,24 @@ func (b *Book) Rules() (RuleStats, bool) {
 		return RuleStats{}, false
 	}
 	return stats(), true
+}
+
+// SetHost sets how the host is read.
+func (b *Book) SetHost(stats func() HostStats) {
+	b.mu.Lock()
+	b.host = stats
+	b.mu.Unlock()
+}
+
+// Host describes the host, if there is one of our own.
+func (b *Book) Host() HostStats {
+	b.mu.Lock()
+	stats := b.host
+	b.mu.Unlock()
+	if stats == nil {
+		return HostStats{}
+	}
+	return stats()
 }
 
 // Snapshot reads every account. It reuses dst.

@@ -37,6 +37,7 @@ func Instrument(mp otelmetric.MeterProvider, b *ledger.Book) (unregister func() 
 		defer mu.Unlock()
 		r.sources = b.Snapshot(r.sources)
 		r.rules, r.hasRules = b.Rules()
+		r.host = b.Host()
 		r.memory = residentMemory()
 		for _, observe := range observers {
 			observe(o, &r)

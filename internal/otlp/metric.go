@@ -21,6 +21,9 @@ const (
 	keyProgram    = attribute.Key("program")
 	keyRule       = attribute.Key("security_rule.name")
 	keyPriority   = attribute.Key("priority")
+	keyExporter   = attribute.Key("exporter")
+	keySignal     = attribute.Key("signal")
+	keyOutcome    = attribute.Key("outcome")
 )
 
 // kind is how a metric behaves.
@@ -43,6 +46,7 @@ type reading struct {
 	sources  []*ledger.Snapshot
 	rules    ledger.RuleStats
 	hasRules bool
+	host     ledger.HostStats
 	memory   int64 // 0: not known
 }
 
@@ -351,6 +355,38 @@ var metrics = []metric{
 		read: ruleSet(func(r *ledger.RuleStats) int64 { return int64(r.ReloadFailures) }),
 	},
 	{
+		name: "windhover.outlet.usage", unit: "{item}", kind: upDown,
+		doc:  "Alerts or points of metrics that wait for an exporter which blocks; in the daemon only.",
+		keys: []attribute.Key{keyExporter, keySignal},
+		read: outlets(func(o *ledger.OutletStats, e emit, attrs ...attribute.KeyValue) { e(int64(o.Items), 0, attrs...) }),
+	},
+	{
+		name: "windhover.outlet.memory.usage", unit: "By", kind: upDown,
+		doc:  "Encoded size of what waits for an exporter which blocks; in the daemon only.",
+		keys: []attribute.Key{keyExporter, keySignal},
+		read: outlets(func(o *ledger.OutletStats, e emit, attrs ...attribute.KeyValue) { e(o.Bytes, 0, attrs...) }),
+	},
+	{
+		name: "windhover.outlet.items", unit: "{item}", kind: counter,
+		doc:  "Alerts or points of metrics by what became of them: taken or failed by the exporter, or refused because too much waited for it; in the daemon only.",
+		keys: []attribute.Key{keyExporter, keySignal, keyOutcome},
+		read: outlets(func(o *ledger.OutletStats, e emit, attrs ...attribute.KeyValue) {
+			count(e, o.Taken, append(attrs, keyOutcome.String("taken"))...)
+			count(e, o.Failed, append(attrs, keyOutcome.String("failed"))...)
+			count(e, o.Refused, append(attrs, keyOutcome.String("refused"))...)
+		}),
+	},
+	{
+		name: "windhover.source.restarts", unit: "{restart}", kind: counter,
+		doc:  "Times that a source was started again after it failed; in the daemon only.",
+		keys: []attribute.Key{keySource},
+		read: func(r *reading, e emit) {
+			for _, s := range r.host.Restarts {
+				count(e, s.Count, keySource.String(s.Source))
+			}
+		},
+	},
+	{
 		name: "windhover.memory.usage", unit: "By", kind: gauge,
 		doc: "Resident memory of the process that Windhover runs in.",
 		read: func(r *reading, e emit) {
@@ -367,6 +403,15 @@ func queued(value func(*ledger.QueueStats) int64) func(*reading, emit) {
 			e(value(&s.Queue), 0, source)
 		}
 	})
+}
+
+func outlets(value func(*ledger.OutletStats, emit, ...attribute.KeyValue)) func(*reading, emit) {
+	return func(r *reading, e emit) {
+		for i := range r.host.Outlets {
+			o := &r.host.Outlets[i]
+			value(o, e, keyExporter.String(o.Exporter), keySignal.String(o.Signal))
+		}
+	}
 }
 
 func ruleSet(value func(*ledger.RuleStats) int64) func(*reading, emit) {

@@ -70,6 +70,12 @@ func testBook(tb testing.TB) *ledger.Book {
 	b.SetRules(func() ledger.RuleStats {
 		return ledger.RuleStats{Loaded: 2, Generation: 3, Reloads: 2, ReloadFailures: 1}
 	})
+	b.SetHost(func() ledger.HostStats {
+		return ledger.HostStats{
+			Outlets:  []ledger.OutletStats{{Exporter: "otlp_grpc", Signal: "logs", Items: 4, Bytes: 4000, Taken: 10, Failed: 1, Refused: 2}},
+			Restarts: []ledger.RestartStats{{Source: "windhover_syscall", Count: 1}},
+		}
+	})
 	return &b
 }
 

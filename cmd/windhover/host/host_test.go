@@ -390,7 +390,7 @@ shutdown_timeout: 2s
 	_, body := d.get(t, "/metrics")
 	for _, want := range []string{
 		`windhover_outlet_items_total{exporter="hung",outcome="refused",signal="logs"} 30`,
-		`windhover_outlet_queue_items{exporter="hung",signal="logs"} 20`,
+		`windhover_outlet_usage{exporter="hung",signal="logs"} 20`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("metrics lack %s", want)

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/windhover/windhover/config"
+	"github.com/windhover/windhover/internal/ledger"
 )
 
 // patience is how long the sender of a batch waits for an exporter's answer. One that
@@ -37,19 +38,8 @@ type outlet[T any] struct {
 	closed  bool
 	items   int
 	bytes   int64
-	counts  outletCounts
-}
-
-// outletCounts are cumulative numbers of items.
-type outletCounts struct {
-	taken, failed, refused uint64
-}
-
-// outletStats is what waits and what was counted.
-type outletStats struct {
-	items int
-	bytes int64
-	outletCounts
+	// counts are cumulative numbers of items.
+	counts struct{ taken, failed, refused uint64 }
 }
 
 type batch[T any] struct {
@@ -196,10 +186,13 @@ func (o *outlet[T]) blocked() (items int, blocked bool) {
 	return o.items, o.behind
 }
 
-func (o *outlet[T]) stats() outletStats {
+func (o *outlet[T]) stats(signal string) ledger.OutletStats {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return outletStats{o.items, o.bytes, o.counts}
+	return ledger.OutletStats{
+		Exporter: o.name, Signal: signal, Items: o.items, Bytes: o.bytes,
+		Taken: o.counts.taken, Failed: o.counts.failed, Refused: o.counts.refused,
+	}
 }
 
 // send offers content to every outlet and waits, for a bounded time, until those that

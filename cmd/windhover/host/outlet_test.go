@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/windhover/windhover/config"
+	"github.com/windhover/windhover/internal/ledger"
 )
 
 // words is what the outlets of these tests carry: each word is an item, its length its size.
@@ -44,9 +45,9 @@ func TestSendReturnsWhatExportersAnswer(t *testing.T) {
 		if err := send(outlets, same(words{"a", "b"})); !errors.Is(err, errFull) {
 			t.Errorf("send = %v, want %v", err, errFull)
 		}
-		want := []outletStats{{outletCounts: outletCounts{taken: 2}}, {outletCounts: outletCounts{failed: 2}}}
-		got := []outletStats{good.stats(), bad.stats()}
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(outletStats{}, outletCounts{})); diff != "" {
+		want := []ledger.OutletStats{{Exporter: "test", Signal: "logs", Taken: 2}, {Exporter: "test", Signal: "logs", Failed: 2}}
+		got := []ledger.OutletStats{good.stats("logs"), bad.stats("logs")}
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("stats (-want +got):\n%s", diff)
 		}
 		for _, o := range outlets {
@@ -90,8 +91,8 @@ func TestExporterThatBlocksHoldsUpNoOther(t *testing.T) {
 		if others != 10 {
 			t.Errorf("the other exporter got %d batches, want 10", others)
 		}
-		want := outletStats{items: 3, bytes: 3, outletCounts: outletCounts{refused: 7}}
-		if diff := cmp.Diff(want, blocked.stats(), cmp.AllowUnexported(outletStats{}, outletCounts{})); diff != "" || refused != 7 {
+		want := ledger.OutletStats{Exporter: "test", Signal: "logs", Items: 3, Bytes: 3, Refused: 7}
+		if diff := cmp.Diff(want, blocked.stats("logs")); diff != "" || refused != 7 {
 			t.Errorf("stats of the one that blocks, %d refused (-want +got):\n%s", refused, diff)
 		}
 
@@ -146,7 +147,7 @@ func TestOutletGivesUpWhatItCannotDeliver(t *testing.T) {
 		if got := <-left; got != 4 {
 			t.Errorf("left %d, want the 4 that waited behind the one that was cancelled", got)
 		}
-		if got := o.stats(); got.failed != 6 || got.items != 0 {
+		if got := o.stats("logs"); got.Failed != 6 || got.Items != 0 {
 			t.Errorf("stats = %+v, want 6 failed and none waiting", got)
 		}
 		if _, err := o.offer(words{"late"}); !errors.Is(err, errOutletClosed) {

@@ -13,13 +13,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/otel/attribute"
 	prometheusexporter "go.opentelemetry.io/otel/exporters/prometheus"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/instrumentation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/windhover/windhover/internal/ledger"
 	"github.com/windhover/windhover/internal/otlp"
 )
 
@@ -110,56 +110,26 @@ func resourceAttributes(version string, set map[string]string) map[string]string
 func (t *telemetry) flush(ctx context.Context) error    { return t.provider.ForceFlush(ctx) }
 func (t *telemetry) shutdown(ctx context.Context) error { return t.provider.Shutdown(ctx) }
 
-// observe registers the metrics of the ledger and of the host itself.
+// observe registers all metrics.
 func (t *telemetry) observe(h *Host) error {
-	if _, err := otlp.Instrument(t.provider, h.book); err != nil {
-		return err
+	h.book.SetHost(h.stats)
+	_, err := otlp.Instrument(t.provider, h.book)
+	return err
+}
+
+// stats is what the ledger cannot know of itself.
+func (h *Host) stats() ledger.HostStats {
+	var st ledger.HostStats
+	for _, o := range h.alerts.outlets {
+		st.Outlets = append(st.Outlets, o.stats("logs"))
 	}
-	m := t.provider.Meter(otlp.ScopeName)
-	items, err := m.Int64ObservableUpDownCounter("windhover.outlet.queue.items", metric.WithUnit("{item}"),
-		metric.WithDescription("Alerts or metric points that wait for an exporter which blocks."))
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
+	for _, o := range h.metrics {
+		st.Outlets = append(st.Outlets, o.stats("metrics"))
 	}
-	size, err := m.Int64ObservableUpDownCounter("windhover.outlet.queue.size", metric.WithUnit("By"),
-		metric.WithDescription("Encoded size of what waits for an exporter which blocks."))
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
+	for _, s := range h.sources {
+		st.Restarts = append(st.Restarts, ledger.RestartStats{Source: s.ID.String(), Count: uint64(s.report().Restarts)})
 	}
-	handed, err := m.Int64ObservableCounter("windhover.outlet.items", metric.WithUnit("{item}"),
-		metric.WithDescription("Alerts or metric points by what became of them: taken or failed by the exporter, refused because too much waited for it."))
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	restarts, err := m.Int64ObservableCounter("windhover.source.restarts", metric.WithUnit("{restart}"),
-		metric.WithDescription("Restarts of a source after it failed."))
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	observe := func(o metric.Observer, name, signal string, stats outletStats) {
-		by := metric.WithAttributes(attribute.String("exporter", name), attribute.String("signal", signal))
-		o.ObserveInt64(items, int64(stats.items), by)
-		o.ObserveInt64(size, stats.bytes, by)
-		for outcome, n := range map[string]uint64{"taken": stats.taken, "failed": stats.failed, "refused": stats.refused} {
-			o.ObserveInt64(handed, int64(n), by, metric.WithAttributes(attribute.String("outcome", outcome)))
-		}
-	}
-	_, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		for _, out := range h.alerts.outlets {
-			observe(o, out.name, "logs", out.stats())
-		}
-		for _, out := range h.metrics {
-			observe(o, out.name, "metrics", out.stats())
-		}
-		for _, s := range h.sources {
-			o.ObserveInt64(restarts, int64(s.report().Restarts), metric.WithAttributes(attribute.String("source", s.ID.String())))
-		}
-		return nil
-	}, items, size, handed, restarts)
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	return nil
+	return st
 }
 
 // periodic hands what a reader collected to the exporters of metrics.
