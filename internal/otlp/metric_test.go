@@ -192,7 +192,7 @@ func TestTheTableIsWellFormed(t *testing.T) {
 func TestAttributesAreThoseOfTheTable(t *testing.T) {
 	t.Parallel()
 	b := testBook(t)
-	r := reading{sources: b.Snapshot(nil), memory: 1}
+	r := reading{sources: b.Snapshot(nil), host: b.Host(), memory: 1}
 	r.rules, r.hasRules = b.Rules()
 	for i := range metrics {
 		m := &metrics[i]
