@@ -79,29 +79,26 @@ func allHex(b []byte) bool {
 	return true
 }
 
+// containerdNamespaces are those that containerd, its clients and BuildKit use unless
+// told otherwise. Any directory could be a namespace, and would make containers of the
+// cgroups of the host.
+var containerdNamespaces = []string{"default", "k8s.io", "moby", "buildkit"}
+
 // containerdID takes the last item of /NAMESPACE/ID: what containerd names by itself,
-// without an engine above it. The unit names of systemd, and what other engines put
-// in that place, are no IDs.
+// without an engine above it. An ID may be any name but that of a unit of systemd.
 func containerdID(path []byte) []byte {
-	if len(path) == 0 || path[0] != '/' {
-		return nil
-	}
-	namespace, id, ok := bytes.Cut(path[1:], []byte{'/'})
-	if !ok || len(namespace) == 0 || len(id) == 0 || len(id) > 64 || bytes.IndexByte(id, '/') >= 0 {
-		return nil
-	}
-	if unit(namespace) || unit(id) || bytes.HasPrefix(id, []byte("bpm-")) || bytes.HasSuffix(id, []byte(".libvirt-lxc")) {
-		return nil
-	}
-	for _, other := range []string{"lxc", "libvirt", "kubepods", "machine"} {
-		if string(namespace) == other {
+	for _, ns := range containerdNamespaces {
+		rest, ok := bytes.CutPrefix(path, []byte("/"+ns))
+		if !ok || len(rest) < 2 || rest[0] != '/' {
+			continue
+		}
+		id := rest[1:]
+		if len(id) > 64 || bytes.IndexByte(id, '/') >= 0 || unit(id) {
 			return nil
 		}
+		return id[:min(len(id), idLength)]
 	}
-	if bytes.HasPrefix(namespace, []byte("lxc.")) {
-		return nil
-	}
-	return id[:min(len(id), idLength)]
+	return nil
 }
 
 func unit(name []byte) bool {

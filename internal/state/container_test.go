@@ -21,7 +21,7 @@ func TestContainerID(t *testing.T) {
 		{"docker with systemd", "/system.slice/docker-" + id + ".scope", "3ad7b26ded6d"},
 		{"docker with an init that made a cgroup below", "/system.slice/docker-" + id + ".scope/init.scope", "3ad7b26ded6d"},
 		{"docker in docker counts the inner container", "/docker/" + strings.Repeat("0", 64) + "/docker/" + id, "3ad7b26ded6d"},
-		{"a digit less is no ID", "/docker/" + id[1:], "ad7b26ded6d8"}, // containerd: any name after its namespace
+		{"a digit less is no ID", "/docker/" + id[1:], ""},
 		{"a digit less in a scope is the host", "/system.slice/docker-" + id[1:] + ".scope", ""},
 		{"a digit more in a scope is the host", "/system.slice/docker-" + id + "0.scope", ""},
 		{"64 characters that are no digits are a name", "/system.slice/docker-" + strings.Repeat("x", 64) + ".scope", ""},
@@ -47,6 +47,9 @@ func TestContainerID(t *testing.T) {
 		{"containerd's name is no unit", "/default/web.service", ""},
 		{"containerd's namespace is no unit", "/system.slice/web", ""},
 		{"containerd's namespace is needed", "/web", ""},
+		{"any directory is no namespace", "/jobs/ec9d630f74019fac38a4adf6e9479db0", ""},
+		{"a name that begins like a namespace", "/defaults/web", ""},
+		{"a name below a container's", "/default/web/sub", ""},
 
 		{"LXC", "/lxc/web01", "web01"},
 		{"LXC with a payload directory", "/lxc.payload/web01/system.slice/cron.service", "web01"},
