@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/windhover/windhover/internal/field"
 )
 
 // state is what the files read so far define. Items are kept in the order of their
@@ -75,7 +77,7 @@ type collector struct {
 	*state
 	page     *page
 	sources  func(string) bool
-	lookup   lookupFunc
+	lookup   func(text, source string) (*field.Field, error)
 	errors   []Problem
 	warnings []Problem
 }

@@ -37,6 +37,8 @@ type Options struct {
 	Select []Selector
 	// Sources are source types besides those that have fields of their own.
 	Sources []string
+	// Lookup finds fields; nil means field.Lookup. Tests of rules have their own.
+	Lookup func(text, source string) (*field.Field, error)
 }
 
 // Selector turns rules on or off by name or tag.
@@ -74,18 +76,19 @@ func wildcard(pattern, name string) bool {
 	return strings.HasSuffix(name, parts[len(parts)-1])
 }
 
-type lookupFunc func(text, source string) (*field.Field, error)
-
 // Compile makes a Set of the files, which are read one after the other: what a file
 // defines, later ones may change. The Set is nil if the Report has errors.
 func Compile(files []File, o Options) (*Set, *Report) {
 	st := &state{broken: map[string]bool{}}
+	if o.Lookup == nil {
+		o.Lookup = field.Lookup
+	}
 	types := append(sourceTypes(), o.Sources...)
 	r := &Report{}
 	var last *compiler
 	for _, f := range files {
 		col := collector{
-			state: st, page: newPage(f),
+			state: st, page: newPage(f), lookup: o.Lookup,
 			sources: func(s string) bool { return slices.Contains(types, s) },
 		}
 		col.read()
@@ -285,7 +288,10 @@ func (c *compiler) parse(t located, at *context) (syntax.Expr, located) {
 		}
 	}
 	p := at.textProblem(ErrCompileCondition, text, err.Span, err.Msg, "")
-	if len(err.Known) > 0 {
+	if name, ok := text.replaced(err.Start); ok {
+		p.Msg += fmt.Sprintf(" in the text that stands for list %q", name)
+	}
+	if len(err.Known) > 0 && !slices.Contains(err.Known, err.Word) {
 		p.Hint = didYouMean(err.Word, err.Known)
 	}
 	p.Locations = append(p.Locations, at.conditionContext(text.s, err.Start))
@@ -296,7 +302,7 @@ func (c *compiler) parse(t located, at *context) (syntax.Expr, located) {
 func (c *compiler) checker(source string) *check.Checker {
 	ch := c.checkers[source]
 	if ch == nil {
-		ch = &check.Checker{Source: source, Macros: c.macros, Lists: c.markLists}
+		ch = &check.Checker{Source: source, Lookup: c.options.Lookup, Macros: c.macros, Lists: c.markLists}
 		c.checkers[source] = ch
 	}
 	return ch
@@ -373,7 +379,7 @@ func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
 		b.add(text.slice(i+len("%container.info"), len(text.s)))
 		text = b.text()
 	}
-	t, problems := output.Parse(text.s, r.source)
+	t, problems := output.ParseWith(text.s, r.source, c.options.Lookup)
 	for _, p := range problems {
 		q := r.outputContext.textProblem(ErrCompileOutput, text, syntax.Span{Start: p.Offset, End: p.Offset + p.Len}, p.Msg, p.Hint)
 		q.Item, q.Name = "rule", r.name
@@ -388,16 +394,16 @@ func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
 	if len(problems) > 0 {
 		return nil, true
 	}
-	for _, f := range field.Table() {
-		if i := strings.Index(text.s, f.Name); f.Deprecated && i >= 0 {
-			p := r.outputContext.textProblem(WarnDeprecated, text, syntax.Span{Start: i, End: i + len(f.Name)},
-				fmt.Sprintf("field %s is deprecated: it is kept for old rules", f.Name), "")
-			p.Item, p.Name, p.Field = "rule", r.name, f.Name
+	for _, name := range check.DeprecatedFields {
+		if i := strings.Index(text.s, name); i >= 0 {
+			p := r.outputContext.textProblem(WarnDeprecated, text, syntax.Span{Start: i, End: i + len(name)},
+				fmt.Sprintf("field %s is deprecated: it has no value", name), "")
+			p.Item, p.Name, p.Field = "rule", r.name, name
 			c.warnings = append(c.warnings, p)
 		}
 	}
 	for _, f := range t.Fields() {
-		if f.Missing && !f.Deprecated {
+		if f.Missing && !slices.Contains(check.DeprecatedFields, f.Name) {
 			p := r.outputContext.problem(WarnExtension, "no source delivers field %s yet: it prints as <NA>", f.Name)
 			p.Item, p.Name, p.Field = "rule", r.name, f.Name
 			c.warnings = append(c.warnings, p)

@@ -23,16 +23,20 @@ var engineVersion = func() version {
 }()
 
 // builtIn are the plugins of Falco whose sources and fields Windhover has itself, and
-// the version of each that it is compatible with.
+// the newest version of each that it is compatible with.
 var builtIn = map[string]version{
-	"cloudtrail": {0, 13, 0},
-	"container":  {0, 6, 0},
-	"gcpaudit":   {0, 7, 0},
-	"github":     {0, 9, 0},
-	"json":       {0, 7, 3},
-	"k8saudit":   {0, 18, 0},
-	"k8smeta":    {0, 4, 0},
-	"okta":       {0, 12, 0},
+	"cloudtrail":   {0, 17, 0},
+	"container":    {0, 8, 0},
+	"gcpaudit":     {0, 10, 0},
+	"github":       {0, 12, 0},
+	"json":         {0, 10, 0},
+	"k8saudit":     {0, 20, 0},
+	"k8saudit-aks": {0, 10, 0},
+	"k8saudit-eks": {0, 15, 0},
+	"k8saudit-gke": {0, 10, 0},
+	"k8saudit-ovh": {0, 10, 0},
+	"k8smeta":      {0, 5, 0},
+	"okta":         {0, 15, 0},
 }
 
 // pluginRequirement asks for one of several plugins.

@@ -92,6 +92,19 @@ func (t located) place(off int) (p *page, line, column, width int) {
 	return q.page, line, column, q.width
 }
 
+// replaced returns the text of the file that byte off of t stands for, if it was put in
+// its place.
+func (t located) replaced(off int) (string, bool) {
+	if len(t.parts) == 0 {
+		return "", false
+	}
+	q, _ := t.at(off)
+	if !q.fixed || q.off+q.width > len(q.node.Value) {
+		return "", false
+	}
+	return q.node.Value[q.off : q.off+q.width], true
+}
+
 // textBuilder puts a located text together.
 type textBuilder struct {
 	b     strings.Builder

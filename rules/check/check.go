@@ -211,6 +211,7 @@ func (w *walk) nearestWord(name string) string {
 	for n := range w.c.Macros {
 		names = append(names, n)
 	}
+	slices.Sort(names)
 	return Nearest(name, names)
 }
 
@@ -264,10 +265,14 @@ func (w *walk) field(x *syntax.Field) *ir.Term {
 	return &ir.Term{Kind: f.Kind, Match: f.Match, Field: f}
 }
 
+// DeprecatedFields are fields of the rule language about whose use a warning is given.
+var DeprecatedFields = []string{"evt.dir", "evt.latency", "evt.latency.s", "evt.latency.ns", "evt.latency.human", "evt.wait_latency"}
+
 func (w *walk) fieldWarnings(f *field.Field, s syntax.Span) {
-	if f.Deprecated {
-		w.warn(Deprecated, s, f, "field %s is deprecated: it is kept for old rules", f.Name)
-	} else if f.Missing {
+	switch {
+	case slices.Contains(DeprecatedFields, f.Name):
+		w.warn(Deprecated, s, f, "field %s is deprecated: there are no events for the start of a call", f.Name)
+	case f.Missing:
 		w.warn(Undelivered, s, f, "no source delivers field %s yet: it has no value", f.Name)
 	}
 }
@@ -389,7 +394,7 @@ func (w *walk) arg(x syntax.Operand) *ir.Term {
 		return t
 	}
 	t := w.term(x)
-	if t != nil && t.Field != nil && t.Field.NoTransform {
+	if t != nil && t.Field != nil && (t.Field.NoTransform || isTypeField(t)) {
 		w.fail(x.Range(), "field %s takes no transformer", t.Field.Name)
 		return nil
 	}

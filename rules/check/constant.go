@@ -2,6 +2,7 @@ package check
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -194,7 +195,7 @@ func (w *walk) compareText(x *syntax.Check, c *ir.Compare) ir.Expr {
 		for _, s := range c.Texts.Values {
 			re, err := compileRegexp(s)
 			if err != nil {
-				w.fail(valueSpan(x, s), "regular expression %q: %v", s, err)
+				w.fail(valueSpan(x, s), "read regular expression: %v", err)
 				return nil
 			}
 			c.Regexp = append(c.Regexp, re)
@@ -207,10 +208,14 @@ func (w *walk) compareText(x *syntax.Check, c *ir.Compare) ir.Expr {
 // that of RE2 without the Perl classes.
 func compileRegexp(pattern string) (*regexp.Regexp, error) {
 	tree, err := rsyntax.Parse(pattern, rsyntax.POSIX)
-	if err != nil {
+	var e *rsyntax.Error
+	if errors.As(err, &e) {
+		err = fmt.Errorf("%s %q", e.Code, e.Expr)
 		if _, perl := rsyntax.Parse(pattern, rsyntax.Perl); perl == nil {
-			return nil, fmt.Errorf("%w; classes such as \\d are not part of the rule language: write [0-9], [[:space:]], [[:alnum:]_]", err)
+			err = fmt.Errorf("%w; what Perl adds to regular expressions is not part of the rule language: write [0-9], [[:space:]], [[:alnum:]_]", err)
 		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	return regexp.Compile(`\A(?:` + tree.String() + `)\z`)

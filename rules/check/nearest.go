@@ -1,6 +1,7 @@
 package check
 
-// Nearest returns the word of words that was probably meant by word, or nothing.
+// Nearest returns the word of words that was probably meant by word, or nothing: the
+// first of those that are nearest.
 func Nearest(word string, words []string) string {
 	const longest = 64
 	if len(word) > longest {
@@ -11,7 +12,7 @@ func Nearest(word string, words []string) string {
 		if len(w) > longest {
 			continue
 		}
-		if d := distance(word, w, most); d < most || d == most && best != "" && w < best {
+		if d := distance(word, w, most); d < most {
 			best, most = w, d
 		}
 	}

@@ -18,7 +18,13 @@ const (
 // Parse reads the format of an output for events of that source type. If anything is
 // wrong it returns every problem and no template.
 func Parse(text, sourceType string) (*Template, []Problem) {
-	p := parser{text: text, source: sourceType, template: &Template{text: text}, used: make(map[string]bool)}
+	return ParseWith(text, sourceType, field.Lookup)
+}
+
+// ParseWith is Parse with another way to find fields, such as those of events that are
+// written by hand.
+func ParseWith(text, sourceType string, find func(text, sourceType string) (*field.Field, error)) (*Template, []Problem) {
+	p := parser{text: text, source: sourceType, find: find, template: &Template{text: text}, used: make(map[string]bool)}
 	for pos := 0; pos < len(text) && len(p.problems) < maxProblems; {
 		next := strings.IndexByte(text[pos:], '%')
 		if next < 0 {
@@ -39,6 +45,7 @@ func Parse(text, sourceType string) (*Template, []Problem) {
 
 type parser struct {
 	text, source string
+	find         func(text, sourceType string) (*field.Field, error)
 	template     *Template
 	used         map[string]bool
 	problems     []Problem
@@ -105,7 +112,7 @@ func (p *parser) fieldAt(pos, end, width int) int {
 	var first error
 	if end-pos <= maxName {
 		if closing, ok := bracket(p.text, end); ok {
-			f, err := lookup(p.text[pos:closing], p.source)
+			f, err := p.lookup(p.text[pos:closing])
 			if err == nil {
 				p.add(termOf(f), width)
 				return closing
@@ -114,7 +121,11 @@ func (p *parser) fieldAt(pos, end, width int) int {
 		}
 	}
 	// What is not a field may have one at its start: "%proc.name." ends a sentence.
-	f, n, err := field.LookupPrefix(p.text[pos:min(end, pos+maxName)], p.source)
+	_, n, err := field.LookupPrefix(p.text[pos:min(end, pos+maxName)], p.source)
+	var f *field.Field
+	if err == nil {
+		f, err = p.find(p.text[pos:pos+n], p.source)
+	}
 	if err == nil {
 		p.add(termOf(f), width)
 		return pos + n
@@ -136,7 +147,7 @@ func explain(err error) (msg, hint string) {
 }
 
 // lookup finds a field with its argument as the rule language writes it.
-func lookup(text, source string) (*field.Field, error) {
+func (p *parser) lookup(text string) (*field.Field, error) {
 	x, err := syntax.ParseOperand(text)
 	if err != nil {
 		return nil, err
@@ -145,15 +156,15 @@ func lookup(text, source string) (*field.Field, error) {
 	if !ok {
 		return nil, errors.New("not a field")
 	}
-	return resolve(f, source)
+	return p.resolve(f)
 }
 
-func resolve(x *syntax.Field, source string) (*field.Field, error) {
+func (p *parser) resolve(x *syntax.Field) (*field.Field, error) {
 	text := x.Name
 	if x.HasArg {
 		text += "[" + x.Arg + "]"
 	}
-	return field.Lookup(text, source)
+	return p.find(text, p.source)
 }
 
 // bracket returns where the argument in brackets ends that begins at pos, if there is
@@ -257,7 +268,7 @@ func (p *parser) term(x syntax.Operand, base int) *term {
 			p.problem(from, to, "val() belongs on the right-hand side of a comparison", "")
 			return nil
 		}
-		f, err := resolve(x, p.source)
+		f, err := p.resolve(x)
 		if err != nil {
 			msg, hint := explain(err)
 			p.problem(from, to, msg, hint)

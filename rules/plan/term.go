@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"bytes"
-	"encoding/base64"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -58,57 +56,34 @@ func textOf(t *ir.Term) textFunc {
 func transform(f ir.Func) func(ev *event.Event, v []byte) ([]byte, bool) {
 	switch f {
 	case ir.ToLower:
-		return func(ev *event.Event, v []byte) ([]byte, bool) { return mapBytes(ev, v, 'A', 'Z', 'a'-'A') }
+		return func(ev *event.Event, v []byte) ([]byte, bool) {
+			start := len(ev.Scratch)
+			ev.Scratch = field.AppendLower(ev.Scratch, v)
+			return built(ev, start), true
+		}
 	case ir.ToUpper:
-		return func(ev *event.Event, v []byte) ([]byte, bool) { return mapBytes(ev, v, 'a', 'z', -('a' - 'A')) }
+		return func(ev *event.Event, v []byte) ([]byte, bool) {
+			start := len(ev.Scratch)
+			ev.Scratch = field.AppendUpper(ev.Scratch, v)
+			return built(ev, start), true
+		}
 	case ir.Basename:
-		return func(_ *event.Event, v []byte) ([]byte, bool) { return v[bytes.LastIndexByte(v, '/')+1:], true }
+		return func(_ *event.Event, v []byte) ([]byte, bool) { return field.Basename(v), true }
 	case ir.Base64:
-		return decodeBase64
-	}
-	panic("BUG: plan: transformer " + f.String())
-}
-
-// mapBytes returns v with delta added to the bytes between low and high.
-func mapBytes(ev *event.Event, v []byte, low, high byte, delta int) ([]byte, bool) {
-	i := 0
-	for i < len(v) && (v[i] < low || v[i] > high) {
-		i++
-	}
-	if i == len(v) {
-		return v, true
-	}
-	start := len(ev.Scratch)
-	ev.Scratch = append(ev.Scratch, v...)
-	out := built(ev, start)
-	for ; i < len(out); i++ {
-		if out[i] >= low && out[i] <= high {
-			out[i] = byte(int(out[i]) + delta)
+		return func(ev *event.Event, v []byte) ([]byte, bool) {
+			start := len(ev.Scratch)
+			var ok bool
+			ev.Scratch, ok = field.AppendBase64Decoded(ev.Scratch, v)
+			return built(ev, start), ok
 		}
 	}
-	return out, true
+	panic("BUG: plan: transformer " + f.String())
 }
 
 // built returns what was appended to the event's scratch memory since it had start
 // bytes.
 func built(ev *event.Event, start int) []byte {
 	return ev.Scratch[start:len(ev.Scratch):len(ev.Scratch)]
-}
-
-func decodeBase64(ev *event.Event, v []byte) ([]byte, bool) {
-	v = bytes.TrimRight(v, "=")
-	if bytes.ContainsAny(v, "\r\n") {
-		return nil, false // the decoder would skip them
-	}
-	start, n := len(ev.Scratch), base64.RawStdEncoding.DecodedLen(len(v))
-	for range n {
-		ev.Scratch = append(ev.Scratch, 0)
-	}
-	if _, err := base64.RawStdEncoding.Decode(ev.Scratch[start:], v); err != nil {
-		ev.Scratch = ev.Scratch[:start]
-		return nil, false
-	}
-	return built(ev, start), true
 }
 
 func concat(args []*ir.Term) textFunc {
@@ -304,10 +279,10 @@ func intOf(t *ir.Term) intFunc {
 	get, buffer := textOf(a), a.Kind == field.KindBytes
 	return func(ev *event.Event) (int64, bool) {
 		v, ok := get(ev)
-		if i := bytes.IndexByte(v, 0); i >= 0 && !buffer {
-			v = v[:i]
+		if buffer {
+			return int64(len(v)), ok
 		}
-		return int64(len(v)), ok
+		return int64(field.TextLen(v)), ok
 	}
 }
 
@@ -331,7 +306,7 @@ func intsOf(t *ir.Term) intsFunc {
 		room := textRoom.Get().(*[][]byte)
 		*room, _ = list(ev, (*room)[:0])
 		for _, v := range *room {
-			dst = append(dst, int64(len(v)))
+			dst = append(dst, int64(field.TextLen(v)))
 		}
 		textRoom.Put(room)
 		return dst
