@@ -34,7 +34,7 @@ func TestWhatWindhoverSendsIsShown(t *testing.T) {
 	}, otlp.Resource{HostName: "node-1"})
 
 	want := `{"hostname":"node-1","output":"sh runs","output_fields":{"proc.pid":4711,"proc.tty":null},"priority":"Notice","rule":"Shell","source":"syscall","tags":["host"],"time":"2026-01-02T03:04:05.000000007Z"}
-{"hostname":"node-1","output":"windhover_syscall is losing events: dropped 5 of 10 (50.00 %), at most 5 a second, since 2026-01-02T03:04:05Z; by reason ring_full=5","output_fields":{"windhover.drop.dropped":5,"windhover.drop.lanes":{},"windhover.drop.peak_per_second":5,"windhover.drop.percent":50,"windhover.drop.phase":"open","windhover.drop.produced":10,"windhover.drop.reasons":{"ring_full":5},"windhover.drop.simulated":false,"windhover.drop.start":"2026-01-02T03:04:05.000000007Z","windhover.drop.suppressed_episodes":0},"priority":"Critical","rule":"windhover.events_dropped","source":"syscall","tags":[],"time":"2026-01-02T03:04:05.000000007Z"}
+{"hostname":"node-1","output":"windhover_syscall is losing events: dropped 5 of 10 (50.00 %), at most 5 a second, since 2026-01-02T03:04:05Z; by reason ring_full=5","output_fields":{"windhover.drop.dropped":5,"windhover.drop.event_types":{},"windhover.drop.lanes":{},"windhover.drop.peak_per_second":5,"windhover.drop.percent":50,"windhover.drop.phase":"open","windhover.drop.produced":10,"windhover.drop.reasons":{"ring_full":5},"windhover.drop.simulated":false,"windhover.drop.start":"2026-01-02T03:04:05.000000007Z","windhover.drop.suppressed_episodes":0},"priority":"Critical","rule":"windhover.events_dropped","source":"syscall","tags":[],"time":"2026-01-02T03:04:05.000000007Z"}
 `
 	if diff := cmp.Diff(want, string(appendJSON(nil, ld))); diff != "" {
 		t.Errorf("JSON (-want +got):\n%s", diff)

@@ -31,14 +31,16 @@ func (f textFormat) append(dst []byte, ld plog.Logs) []byte {
 
 func (f textFormat) appendRecord(dst []byte, r plog.LogRecord) []byte {
 	dst = timeOf(r).In(f.location).AppendFormat(dst, "15:04:05.000000000 ")
-	on, off := "", ""
-	if f.colour {
-		on, off = colourOf(r.SeverityNumber())
+	if priority := r.SeverityText(); priority != "" {
+		on, off := "", ""
+		if f.colour {
+			on, off = colourOf(r.SeverityNumber())
+		}
+		dst = append(dst, on...)
+		dst = appendVisible(dst, priority)
+		dst = append(dst, off...)
+		dst = append(dst, ' ')
 	}
-	dst = append(dst, on...)
-	dst = appendVisible(dst, r.SeverityText())
-	dst = append(dst, off...)
-	dst = append(dst, ' ')
 
 	output := r.Body().AsString()
 	name := ""

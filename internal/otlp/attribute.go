@@ -8,8 +8,8 @@ import (
 )
 
 // Bounds of one log record. Log stores refuse or cut records that are larger: Grafana
-// Loki takes 128 entries and 64 KiB. What does not fit is left out and counted in
-// dropped_attributes_count.
+// Loki takes 128 entries, those of maps included, and 64 KiB. What does not fit is left
+// out and counted in dropped_attributes_count.
 const (
 	maxAttributes     = 120
 	maxAttributeBytes = 56 << 10
@@ -20,16 +20,18 @@ const (
 // attributes writes the attributes of one record within its bounds.
 type attributes struct {
 	m       pcommon.Map
+	entries int
 	bytes   int
 	dropped uint32
 }
 
-// admit reports whether an attribute of that size still fits.
+// admit reports whether an attribute, or an entry of a map, of that size still fits.
 func (a *attributes) admit(key string, size int) bool {
-	if a.m.Len() >= maxAttributes || a.bytes+len(key)+size > maxAttributeBytes {
+	if a.entries >= maxAttributes || a.bytes+len(key)+size > maxAttributeBytes {
 		a.dropped++
 		return false
 	}
+	a.entries++
 	a.bytes += len(key) + size
 	return true
 }

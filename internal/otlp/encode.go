@@ -424,21 +424,12 @@ func (w *attributes) outputFields(fields []alert.Field) {
 		return
 	}
 	m := w.m.PutEmptyMap(AttributeOutputFields)
-	m.EnsureCapacity(len(fields))
+	m.EnsureCapacity(min(len(fields), maxAttributes))
 	for i := range fields {
-		f := &fields[i]
-		if w.bytes+len(f.Name) > maxAttributeBytes {
-			w.dropped++
-			continue
+		v := pcommon.NewValueEmpty()
+		if size := putValue(v, fields[i].Value); w.admit(fields[i].Name, size) {
+			v.MoveTo(m.PutEmpty(fields[i].Name))
 		}
-		v := m.PutEmpty(f.Name)
-		size := putValue(v, f.Value)
-		if w.bytes+len(f.Name)+size > maxAttributeBytes {
-			m.Remove(f.Name)
-			w.dropped++
-			continue
-		}
-		w.bytes += len(f.Name) + size
 	}
 }
 
@@ -503,26 +494,29 @@ func (w *attributes) episode(e *ledger.Episode) {
 	w.double(PrefixDrop+"percent", e.Percent())
 	w.int(PrefixDrop+"peak_per_second", int64(e.Peak))
 	w.int(PrefixDrop+"suppressed_episodes", int64(e.Suppressed))
-	if w.admit(PrefixDrop+"event_types", 16*len(e.ByType)) && len(e.ByType) > 0 {
-		m := w.m.PutEmptyMap(PrefixDrop + "event_types")
-		for _, c := range e.ByType {
-			m.PutInt(c.Type.String(), int64(c.Count))
-		}
+	types := w.counts(PrefixDrop + "event_types")
+	for _, c := range e.ByType {
+		types(c.Type.String(), c.Count)
 	}
-	if w.admit(PrefixDrop+"lanes", 32) {
-		m := w.m.PutEmptyMap(PrefixDrop + "lanes")
-		for l, n := range e.ByLane {
-			if n > 0 {
-				m.PutInt(event.Lane(l).String(), int64(n))
-			}
-		}
+	lanes := w.counts(PrefixDrop + "lanes")
+	for l, n := range e.ByLane {
+		lanes(event.Lane(l).String(), n)
 	}
-	if w.admit(PrefixDrop+"reasons", 64) {
-		m := w.m.PutEmptyMap(PrefixDrop + "reasons")
-		for r, n := range e.ByReason {
-			if n > 0 {
-				m.PutInt(ledger.DropReason(r).String(), int64(n))
-			}
+	reasons := w.counts(PrefixDrop + "reasons")
+	for r, n := range e.ByReason {
+		reasons(ledger.DropReason(r).String(), n)
+	}
+}
+
+// counts puts a map and returns how to add a count to it; zeros are left out.
+func (w *attributes) counts(key string) func(name string, n uint64) {
+	if !w.admit(key, 0) {
+		return func(string, uint64) {}
+	}
+	m := w.m.PutEmptyMap(key)
+	return func(name string, n uint64) {
+		if n > 0 && w.admit(name, 8) {
+			m.PutInt(name, int64(n))
 		}
 	}
 }

@@ -296,3 +296,41 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(alerts)), "ns/alert")
 }
+
+// TestEveryAttributeIsDocumented holds docs/alerts.md and what is sent together.
+func TestEveryAttributeIsDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "alerts.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	full := openAlert()
+	for name := range facts {
+		keys = append(keys, facts[name].key)
+		full.Facts = append(full.Facts, alert.Field{Name: name, Value: text1("1")})
+	}
+	logs := EncodeAlerts([]*alert.Alert{full, connectAlert(), auditAlert(), dropNotice()}, testResource)
+	for _, rl := range logs.ResourceLogs().All() {
+		for k := range rl.Resource().Attributes().All() {
+			keys = append(keys, k)
+		}
+		for _, r := range rl.ScopeLogs().At(0).LogRecords().All() {
+			for k := range r.Attributes().All() {
+				keys = append(keys, k)
+			}
+		}
+	}
+	for _, k := range slices.Compact(slices.Sorted(slices.Values(keys))) {
+		if !bytes.Contains(page, []byte("`"+k+"`")) {
+			t.Errorf("docs/alerts.md does not mention %s", k)
+		}
+	}
+	for m := range bytes.SplitSeq(page, []byte("`")) {
+		name := string(m)
+		if documented := strings.Count(name, ".") > 0 && !strings.ContainsAny(name, " \n|"); documented && !slices.Contains(keys, name) &&
+			!slices.Contains([]string{EventAlert, EventEventsDropped, "T1059.004"}, name) {
+			t.Errorf("docs/alerts.md mentions %s, which no alert has", name)
+		}
+	}
+}
