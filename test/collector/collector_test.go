@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"google.golang.org/grpc"
+	_ "google.golang.org/grpc/encoding/gzip" // what the exporter compresses with
 
 	"github.com/windhover/windhover/test/require"
 )
@@ -54,8 +55,7 @@ receivers:
     rules: windhover_rules
   windhover_k8saudit:
     rules: windhover_rules
-    webhook:
-      endpoint: %[2]s
+    endpoint: %[2]s
 exporters:
   otlp_grpc:
     endpoint: %[3]s
@@ -144,7 +144,7 @@ func TestAlertsOfBothReceiversArriveAtOTLP(t *testing.T) {
 		t.Errorf("timestamp = %v, which is %v from now", opened.Timestamp().AsTime(), age)
 	}
 
-	exec := waitFor(t, collector, sink, "pod exec", func() { post(t, "http://"+webhook, auditEvents) })
+	exec := waitFor(t, collector, sink, "pod exec", func() { post(t, "http://"+webhook+"/k8s-audit", auditEvents) })
 	if got, want := exec.Body().Str(), "pod exec (user=mallory pod=web-0)"; got != want {
 		t.Errorf("body = %q, want %q", got, want)
 	}
