@@ -47,7 +47,7 @@ type Config struct {
 
 // AlertsConfig says where alerts go.
 type AlertsConfig struct {
-	// Exporters get the alerts; null: every exporter that takes logs.
+	// Exporters are those that get the alerts; null: every exporter that takes logs.
 	Exporters []string `mapstructure:"exporters"`
 	// Queue bounds what waits for one exporter that blocks. It comes before the exporter's
 	// own sending_queue and is empty while that one takes what it is given.
@@ -84,7 +84,7 @@ type LogsConfig struct {
 type MetricsConfig struct {
 	// Interval is the time between two exports.
 	Interval time.Duration `mapstructure:"interval"`
-	// Exporters get the metrics; null: every exporter that takes metrics.
+	// Exporters are those that get the metrics; null: every exporter that takes metrics.
 	Exporters []string `mapstructure:"exporters"`
 }
 
@@ -100,7 +100,7 @@ func Default() *Config {
 		Receivers:  map[string]map[string]any{"windhover_syscall": {}},
 		Exporters:  map[string]map[string]any{"windhover_console": {}},
 		Extensions: map[string]map[string]any{"windhover_rules": {}},
-		Alerts:     AlertsConfig{Queue: QueueConfig{Items: 10_000, Bytes: 16 << 20}},
+		Alerts:     AlertsConfig{Queue: QueueConfig{Items: 2_000, Bytes: 4 << 20}},
 		Telemetry: TelemetryConfig{
 			Resource: map[string]string{},
 			Logs:     LogsConfig{Level: "info", Format: "text"},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding"
 	"errors"
 	"fmt"
 	"reflect"
@@ -28,82 +29,101 @@ func (l *Loaded) DecodeWithout(s Section, id string, cfg any, own ...string) err
 	return l.decode([]string{string(s), id}, block, cfg).err()
 }
 
-var unknownKeys = regexp.MustCompile(`^'([^']*)' has invalid keys: (.*)$`)
-
 func (l *Loaded) decode(path []string, values map[string]any, cfg any) Problems {
 	if err := confmap.NewFromStringMap(values).Unmarshal(cfg); err != nil {
-		var problems Problems
-		for _, text := range messages(err) {
-			problems = append(problems, l.decodeProblems(path, text, cfg)...)
-		}
-		return problems
+		return l.decodeProblems(path, lines(err), reflect.TypeOf(cfg))
 	}
 	if err := confmap.Validate(cfg); err != nil {
 		var problems Problems
-		for _, text := range messages(err) {
-			problems = append(problems, l.valueProblem(path, text, cfg))
+		for _, text := range lines(err) {
+			problems = append(problems, l.validateProblem(path, text))
 		}
 		return problems
 	}
 	return nil
 }
 
-// messages takes apart what joined errors say.
-func messages(err error) []string {
+// lines takes apart what joined errors say.
+func lines(err error) []string {
 	var texts []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "* ")
-		if line != "" && line != "decoding failed due to the following error(s):" {
+		if line = strings.TrimPrefix(strings.TrimSpace(line), "* "); line != "" {
 			texts = append(texts, line)
 		}
 	}
 	return texts
 }
 
-// decodeProblems says which keys are unknown, with the nearest that are not.
-func (l *Loaded) decodeProblems(path []string, text string, cfg any) Problems {
-	m := unknownKeys.FindStringSubmatch(text)
-	if m == nil {
-		return Problems{l.valueProblem(path, text, cfg)}
-	}
-	below := levels(m[1], cfg)
-	parent := append(path[:len(path):len(path)], below...)
-	known := keysAt(reflect.TypeOf(cfg), below)
-	var problems Problems
-	for key := range strings.SplitSeq(m[2], ", ") {
-		p := join(append(parent[:len(parent):len(parent)], key))
-		problems = append(problems, Problem{Origin: l.near(p), Path: p, Text: "unknown key" + didYouMean(key, known)})
+const (
+	heading = "decoding failed due to the following error(s):"
+	unknown = "has invalid keys: "
+)
+
+var quotedKey = regexp.MustCompile(`^'([^']*)' `)
+
+// decodeProblems reads what the decoder says: a line for each mistake, of the form
+//
+//	'key.below' what is wrong
+//	'key' has invalid keys: a, b
+//
+// where the root is called by the name of its type. Lines about an optional block come
+// after a heading that names it, and nothing says where they end but their keys.
+func (l *Loaded) decodeProblems(path, lines []string, t reflect.Type) Problems {
+	var (
+		problems Problems
+		block    []string // named by the last headings
+	)
+	for _, text := range lines {
+		var key string
+		if m := quotedKey.FindStringSubmatch(text); m != nil {
+			key, text = m[1], text[len(m[0]):]
+		}
+		below, ok := resolve(t, block, key)
+		if !ok {
+			block = nil
+			below, _ = resolve(t, nil, key)
+		}
+		if text == heading {
+			block = below
+			continue
+		}
+		at := append(path[:len(path):len(path)], below...)
+		names, isUnknown := strings.CutPrefix(text, unknown)
+		if !isUnknown {
+			p := join(at)
+			problems = append(problems, Problem{Origin: l.near(p), Path: p, Text: text})
+			continue
+		}
+		for name := range strings.SplitSeq(names, ", ") {
+			p := join(append(at[:len(at):len(at)], name))
+			problems = append(problems, Problem{Origin: l.near(p), Path: p, Text: "unknown key" + didYouMean(name, keysAt(t, below))})
+		}
 	}
 	return problems
 }
 
-// levels takes apart a key as the decoder names it: from the name of the struct on.
-func levels(key string, cfg any) []string {
-	if t := structOf(reflect.TypeOf(cfg)); t != nil {
-		key = strings.TrimPrefix(key, t.String())
+// resolve returns the path of a key that the decoder names within a block of t, and
+// whether the block can have it.
+func resolve(t reflect.Type, block []string, key string) ([]string, bool) {
+	if in := typeAt(t, block); in != nil {
+		key = strings.TrimPrefix(key, in.String())
 	}
-	return strings.FieldsFunc(key, func(r rune) bool { return r == '.' || r == ':' })
+	levels := strings.FieldsFunc(key, func(r rune) bool { return r == '.' || r == ':' })
+	known := len(levels) == 0 || slices.Contains(keysAt(t, block), levels[0])
+	return append(block[:len(block):len(block)], levels...), known
 }
 
-var quotedKey = regexp.MustCompile(`^'([^']+)'`)
-
-// valueProblem puts the key that a message starts with where keys belong.
-func (l *Loaded) valueProblem(path []string, text string, cfg any) Problem {
-	below := path
-	if m := quotedKey.FindStringSubmatch(text); m != nil {
-		text = strings.TrimLeft(text[len(m[0]):], " :")
-		below = append(path[:len(path):len(path)], levels(m[1], cfg)...)
-	} else {
-		for {
-			key, rest, ok := strings.Cut(text, ": ")
-			words := strings.Split(key, Delimiter)
-			if !ok || !keys(words) {
-				break
-			}
-			below, text = append(below[:len(below):len(below)], words...), rest
+// validateProblem puts the keys that a message starts with where keys belong.
+func (l *Loaded) validateProblem(path []string, text string) Problem {
+	for {
+		key, rest, ok := strings.Cut(text, ": ")
+		words := strings.Split(key, Delimiter)
+		if !ok || !keys(words) {
+			break
 		}
+		path, text = append(path[:len(path):len(path)], words...), rest
 	}
-	p := join(below)
+	p := join(path)
 	return Problem{Origin: l.near(p), Path: p, Text: text}
 }
 
@@ -126,17 +146,25 @@ func HasKey(cfg any, key string) bool {
 // keysAt returns the keys that a configuration of type t has below a path, as far as its
 // types tell.
 func keysAt(t reflect.Type, path []string) []string {
-	t = structOf(t)
-	if t == nil {
-		return nil
-	}
-	if len(path) == 0 {
+	if t = typeAt(t, path); t != nil {
 		return keysOf(t)
 	}
-	if f, ok := fieldOf(t, path[0]); ok {
-		return keysAt(f, path[1:])
-	}
 	return nil
+}
+
+// typeAt returns the struct that is the configuration at a path, or nil if it is none.
+func typeAt(t reflect.Type, path []string) reflect.Type {
+	for _, key := range path {
+		if t = structOf(t); t == nil {
+			return nil
+		}
+		f, ok := fieldOf(t, key)
+		if !ok {
+			return nil
+		}
+		t = f
+	}
+	return structOf(t)
 }
 
 // structOf looks through pointers, and through the optional values of a collector, whose
@@ -148,7 +176,7 @@ func structOf(t reflect.Type) reflect.Type {
 			t = t.Elem()
 		case t.Kind() != reflect.Struct:
 			return nil
-		case strings.HasPrefix(t.Name(), "Optional[") && strings.HasSuffix(t.PkgPath(), "/configoptional"):
+		case isOptional(t):
 			t = t.Field(0).Type
 		default:
 			return t
@@ -214,5 +242,82 @@ func Effective(cfg any) (map[string]any, error) {
 	if err := c.Marshal(cfg); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnwritable, err)
 	}
-	return c.ToStringMap(), nil
+	m := c.ToStringMap()
+	if err := putTexts(reflect.ValueOf(cfg), m); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnwritable, err)
+	}
+	return m, nil
+}
+
+// putTexts writes into m the values that confmap cannot write: structs which become
+// text by a method of their pointer, such as the sizer of a queue.
+func putTexts(v reflect.Value, m map[string]any) error {
+	if v = valueOf(v); !v.IsValid() {
+		return nil
+	}
+	for f, field := range v.Fields() {
+		name, squash := tag(f)
+		switch {
+		case !f.IsExported() || m == nil:
+		case squash:
+			if err := putTexts(field, m); err != nil {
+				return err
+			}
+		case isOptional(f.Type) && !valueOf(field).IsValid():
+			// Null would turn the block on; only this says that it is off.
+			delete(m, name)
+			if structOf(f.Type) != nil {
+				m[name] = map[string]any{"enabled": false}
+			}
+		case f.Type.Kind() == reflect.Struct && opaque(f.Type):
+			p := reflect.New(f.Type)
+			p.Elem().Set(field)
+			if t, ok := p.Interface().(encoding.TextMarshaler); ok {
+				text, err := t.MarshalText()
+				if err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+				m[name] = string(text)
+			}
+		default:
+			below, _ := m[name].(map[string]any)
+			if err := putTexts(field, below); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// opaque reports whether a struct shows nothing of itself.
+func opaque(t reflect.Type) bool {
+	for f := range t.Fields() {
+		if f.IsExported() {
+			return false
+		}
+	}
+	return !isOptional(t)
+}
+
+// valueOf is structOf for a value; it is invalid where there is none.
+func valueOf(v reflect.Value) reflect.Value {
+	for v.IsValid() {
+		switch {
+		case v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface:
+			v = v.Elem()
+		case v.Kind() != reflect.Struct:
+			return reflect.Value{}
+		case isOptional(v.Type()):
+			p := reflect.New(v.Type())
+			p.Elem().Set(v)
+			v = p.MethodByName("Get").Call(nil)[0]
+		default:
+			return v
+		}
+	}
+	return v
+}
+
+func isOptional(t reflect.Type) bool {
+	return strings.HasPrefix(t.Name(), "Optional[") && strings.HasSuffix(t.PkgPath(), "/configoptional")
 }

@@ -283,3 +283,9 @@ func (l *Loaded) checkComponents(types map[Section][]string) Problems {
 	}
 	return problems
 }
+
+// Problem returns the error for a component's key that its own configuration lacks.
+func (l *Loaded) Problem(s Section, id, key, text string) error {
+	path := join([]string{string(s), id, key})
+	return Problems{{Origin: l.near(path), Path: path, Text: text}}
+}

@@ -1,0 +1,150 @@
+// Windhover watches a host and its audit streams, matches Falco-language rules, and hands
+// alerts and counters to an observability stack.
+//
+// This package is the command line. Every command is a function that takes its streams
+// and returns an error; main alone ends the process. components.go lists what a
+// configuration can contain, host runs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/windhover/windhover/config"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+// Exit codes. They are part of what --help promises.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it ran and failed; for check: the rules have errors
+	exitUsage  = 2 // the command line or the configuration is wrong: nothing was started
+	exitHost   = 3 // this host lacks what the configuration needs: nothing was started
+)
+
+// command is what a command may touch of the process.
+type command struct {
+	stdout, stderr io.Writer
+	env            []string
+}
+
+// codedError is an error with its exit code.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string { return e.err.Error() }
+func (e *codedError) Unwrap() error { return e.err }
+
+// usage marks an error as a mistake of the user's.
+func usage(err error) error { return &codedError{exitUsage, err} }
+
+func main() {
+	c := &command{stdout: os.Stdout, stderr: os.Stderr, env: os.Environ()}
+	os.Exit(c.execute(context.Background(), os.Args[1:]))
+}
+
+// execute runs the command line and returns the exit code.
+func (c *command) execute(ctx context.Context, args []string) int {
+	root := c.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if !errors.Is(err, errReported) {
+		report(c.stderr, err)
+	}
+	var coded *codedError
+	if errors.As(err, &coded) {
+		return coded.code
+	}
+	return exitFailed
+}
+
+// errReported is returned by a command that has said what is wrong already.
+var errReported = errors.New("reported")
+
+func report(w io.Writer, err error) {
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		for _, p := range problems {
+			_, _ = fmt.Fprintln(w, p) // there is no other place to say it
+		}
+		return
+	}
+	_, _ = fmt.Fprintf(w, "windhover: %v\n", err)
+}
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "windhover",
+		Short: "watch a host and its audit streams with Falco-language rules",
+		Long: `Windhover watches the system calls of a host and Kubernetes audit events, matches
+them with rules in Falco's language, and sends alerts as OTLP logs and counters as OTLP
+metrics and Prometheus series.
+
+Exit codes: 0 ended as asked; 1 failed while running (check: the rules have errors);
+2 the command line or the configuration is wrong; 3 this host lacks what the
+configuration needs, such as a capability. With 2 and 3 nothing was started.`,
+		Example: `  windhover run                                  watch this host, alerts on stdout
+  windhover run -r my-rules.yaml --output json   with other rules, for a pipe
+  windhover check my-rules.yaml                  is the file right?
+  windhover fields proc.                         what can a rule ask of a process?
+  windhover config -c windhover.yaml             what is set, and where?`,
+		Args:                       cobra.NoArgs,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+	})
+	root.AddCommand(c.run(), c.check(), c.config(), c.fields(), c.events(), c.preflight(), c.version())
+	for _, sub := range root.Commands() {
+		// Cobra's own checks of arguments are mistakes of the user's, too.
+		if check := sub.Args; check != nil {
+			sub.Args = func(cmd *cobra.Command, args []string) error {
+				if err := check(cmd, args); err != nil {
+					return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+				}
+				return nil
+			}
+		}
+	}
+	root.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		remedy := "see windhover --help"
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			remedy = fmt.Sprintf("did you mean %q?", near[0])
+		}
+		return usage(fmt.Errorf("no command %q; %s", args[0], remedy))
+	}
+	return root
+}
+
+func (c *command) version() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(c.stdout, "windhover", version)
+			return err
+		},
+	}
+}
