@@ -226,7 +226,9 @@ var metrics = []metric{
 		keys: []attribute.Key{keySource, keyProgram},
 		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
 			for _, p := range s.Programs {
-				count(e, p.Runs, source, keyProgram.String(p.Name))
+				if p.Runs > 0 {
+					count(e, p.Runs, source, keyProgram.String(p.Name))
+				}
 			}
 		}),
 	},
@@ -236,7 +238,9 @@ var metrics = []metric{
 		keys: []attribute.Key{keySource, keyProgram},
 		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
 			for _, p := range s.Programs {
-				e(0, p.Time.Seconds(), source, keyProgram.String(p.Name))
+				if p.Runs > 0 {
+					e(0, p.Time.Seconds(), source, keyProgram.String(p.Name))
+				}
 			}
 		}),
 	},
