@@ -83,6 +83,9 @@ func openFiles(ctx context.Context, c *Config, in *instance.Instance) (func(cont
 			return nil, err
 		}
 	}
+	// Before Start returns, so that what is written after it is read.
+	t.find()
+	t.first = false
 	running, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -151,7 +154,6 @@ func (t *tail) run(ctx context.Context) error {
 func (t *tail) look(ctx context.Context) {
 	t.trouble, t.waits = t.trouble[:0], false
 	t.find()
-	t.first = false
 	for _, f := range t.open {
 		if err := t.read(ctx, f); err != nil {
 			// To open it anew would begin at its first line again.
