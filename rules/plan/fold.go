@@ -89,7 +89,7 @@ func (f *folder) foldNew(x ir.Expr) ir.Expr {
 		if f.t != nil && onType(x) {
 			return constant(compareMatcher(newBuilder(), x)(&event.Event{Type: *f.t}))
 		}
-		if f.missing(x.Term) || x.Right != nil && f.missing(x.Right) || x.Texts != nil && len(x.Texts.Values) == 0 {
+		if f.missing(x.Term) || x.Right != nil && f.missing(x.Right) {
 			return never
 		}
 	}
