@@ -225,5 +225,8 @@ func jsonGroups() []group {
 		{"json", nil, jsonFields},
 		{"json", nil, jsonAliases},
 		{"cloudtrail", []string{CloudTrail}, append(cloudtrailFields, imageIDs)},
+		{"okta", []string{Okta}, oktaFields},
+		{"github", []string{GitHub}, githubFields},
+		{"gcpaudit", []string{GCPAudit}, gcpFields},
 	}
 }

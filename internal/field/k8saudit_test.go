@@ -135,7 +135,7 @@ func TestIndexOfDocumentFieldIsANumber(t *testing.T) {
 // Not parallel: AllocsPerRun counts what other tests do.
 func TestDocumentFieldsDoNotAllocate(t *testing.T) {
 	var fields []*Field
-	for _, fs := range [][]*Field{k8sauditFields, jsonFields, cloudtrailFields, {imageIDs}} {
+	for _, fs := range [][]*Field{k8sauditFields, jsonFields, cloudtrailFields, {imageIDs}, oktaFields, githubFields, gcpFields} {
 		for _, f := range fs {
 			if f.Arg == ArgRequired {
 				var err error
