@@ -113,7 +113,8 @@ func TestSectionsOfFilesReplaceTheDefaultComponents(t *testing.T) {
 			map[Section][]string{Receivers: {"windhover_syscall"}, Exporters: {"windhover_console"}, Extensions: {"file_storage", "windhover_rules"}},
 		},
 		{
-			"a flag adds", "", []string{"exporters.otlp_grpc.endpoint=x:1"},
+			"a flag adds", "",
+			[]string{"exporters.otlp_grpc.endpoint=x:1"},
 			map[Section][]string{Receivers: {"windhover_syscall"}, Exporters: {"otlp_grpc", "windhover_console"}, Extensions: {"windhover_rules"}},
 		},
 	} {
@@ -191,16 +192,19 @@ func TestMistakesAreReportedAllAtOnce(t *testing.T) {
 			`1.yaml:1:1: servr: unknown key; did you mean "server"?`,
 		},
 		{
-			"an unknown key below", "telemetry:\n  logs:\n    levle: warn\n", nil, nil,
-			`1.yaml:3:5: telemetry::logs::levle: unknown key; did you mean "level"?`,
+			"an unknown key below", "telemetry:\n  logs:\n    levell: warn\n", nil, nil,
+			`1.yaml:3:5: telemetry::logs::levell: unknown key; did you mean "level"?`,
 		},
 		{
-			"an unknown key in a variable", "", []string{"WINDHOVER_SERVER__ADRESS=x:1", "WINDHOVER_RECEIVER__X=1"}, nil,
+			"an unknown key in a variable", "",
+			[]string{"WINDHOVER_SERVER__ADRESS=x:1", "WINDHOVER_RECEIVER__X=1"},
+			nil,
 			"WINDHOVER_RECEIVER__X: no key \"RECEIVER\"; did you mean \"RECEIVERS\"?\n" +
 				`WINDHOVER_SERVER__ADRESS: server::adress: unknown key; did you mean "address"?`,
 		},
 		{
-			"an unknown key in a flag", "", nil, []string{"server.adress=x:1"},
+			"an unknown key in a flag", "", nil,
+			[]string{"server.adress=x:1"},
 			`--set: server::adress: unknown key; did you mean "address"?`,
 		},
 		{
@@ -213,8 +217,8 @@ func TestMistakesAreReportedAllAtOnce(t *testing.T) {
 				"1.yaml:2:13: exporters::otlp_grpc/: not the ID of a component, which is type or type/name: in \"otlp_grpc/\" id: the part after / should not be empty",
 		},
 		{
-			"a value out of range", "telemetry:\n  metrics:\n    interval: 1ms\n  logs: {level: wran}\n", nil, nil,
-			"1.yaml:4:10: telemetry::logs::level: \"wran\" is none of [debug info warn error]; did you mean \"warn\"?\n" +
+			"a value out of range", "telemetry:\n  metrics:\n    interval: 1ms\n  logs: {level: warm}\n", nil, nil,
+			"1.yaml:4:10: telemetry::logs::level: \"warm\" is none of [debug info warn error]; did you mean \"warn\"?\n" +
 				`1.yaml:3:5: telemetry::metrics::interval: 1ms is less than 1s`,
 		},
 		{
@@ -342,8 +346,8 @@ func TestDecodeNamesThePlaceOfAMistake(t *testing.T) {
 	for _, tt := range []struct{ name, block, want string }{
 		{"nothing is wrong", "{endpoint: x, inner: {timeout: 3s}, level: 2, headers: {any: x}}", ""},
 		{"unknown key", "{endpont: x}", `1.yaml:1:25: exporters::otlp_grpc::endpont: unknown key; did you mean "endpoint"?`},
-		{"unknown key below", "{inner: {timeuot: 3s}}", `1.yaml:1:33: exporters::otlp_grpc::inner::timeuot: unknown key; did you mean "timeout"?`},
-		{"unknown key near one of a squashed struct", "{levle: 3}", `1.yaml:1:25: exporters::otlp_grpc::levle: unknown key; did you mean "level"?`},
+		{"unknown key below", "{inner: {timeoutt: 3s}}", `1.yaml:1:33: exporters::otlp_grpc::inner::timeoutt: unknown key; did you mean "timeout"?`},
+		{"unknown key near one of a squashed struct", "{levell: 3}", `1.yaml:1:25: exporters::otlp_grpc::levell: unknown key; did you mean "level"?`},
 		{"wrong type", "{count: many}", `1.yaml:1:25: exporters::otlp_grpc::count: expected type 'int', got unconvertible type 'string'`},
 		{"wrong value", "{count: -1}", `1.yaml:1:25: exporters::otlp_grpc::count: must not be negative`},
 	} {

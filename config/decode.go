@@ -78,16 +78,16 @@ func (l *Loaded) decodeProblems(path, lines []string, t reflect.Type) Problems {
 		if m := quotedKey.FindStringSubmatch(text); m != nil {
 			key, text = m[1], text[len(m[0]):]
 		}
-		below, ok := resolve(t, block, key)
+		levels, ok := resolve(t, block, key)
 		if !ok {
 			block = nil
-			below, _ = resolve(t, nil, key)
+			levels, _ = resolve(t, nil, key)
 		}
 		if text == heading {
-			block = below
+			block = levels
 			continue
 		}
-		at := append(path[:len(path):len(path)], below...)
+		at := below(path, levels...)
 		names, isUnknown := strings.CutPrefix(text, unknown)
 		if !isUnknown {
 			p := join(at)
@@ -95,8 +95,8 @@ func (l *Loaded) decodeProblems(path, lines []string, t reflect.Type) Problems {
 			continue
 		}
 		for name := range strings.SplitSeq(names, ", ") {
-			p := join(append(at[:len(at):len(at)], name))
-			problems = append(problems, Problem{Origin: l.near(p), Path: p, Text: "unknown key" + didYouMean(name, keysAt(t, below))})
+			p := join(below(at, name))
+			problems = append(problems, Problem{Origin: l.near(p), Path: p, Text: "unknown key" + didYouMean(name, keysAt(t, levels))})
 		}
 	}
 	return problems
@@ -110,7 +110,7 @@ func resolve(t reflect.Type, block []string, key string) ([]string, bool) {
 	}
 	levels := strings.FieldsFunc(key, func(r rune) bool { return r == '.' || r == ':' })
 	known := len(levels) == 0 || slices.Contains(keysAt(t, block), levels[0])
-	return append(block[:len(block):len(block)], levels...), known
+	return below(block, levels...), known
 }
 
 // validateProblem puts the keys that a message starts with where keys belong.
@@ -121,7 +121,7 @@ func (l *Loaded) validateProblem(path []string, text string) Problem {
 		if !ok || !keys(words) {
 			break
 		}
-		path, text = append(path[:len(path):len(path)], words...), rest
+		path, text = below(path, words...), rest
 	}
 	p := join(path)
 	return Problem{Origin: l.near(p), Path: p, Text: text}
@@ -272,7 +272,7 @@ func putTexts(v reflect.Value, m map[string]any) error {
 		case f.Type.Kind() == reflect.Struct && opaque(f.Type):
 			p := reflect.New(f.Type)
 			p.Elem().Set(field)
-			if t, ok := p.Interface().(encoding.TextMarshaler); ok {
+			if t, ok := reflect.TypeAssert[encoding.TextMarshaler](p); ok {
 				text, err := t.MarshalText()
 				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)
@@ -280,8 +280,8 @@ func putTexts(v reflect.Value, m map[string]any) error {
 				m[name] = string(text)
 			}
 		default:
-			below, _ := m[name].(map[string]any)
-			if err := putTexts(field, below); err != nil {
+			block, _ := m[name].(map[string]any)
+			if err := putTexts(field, block); err != nil {
 				return err
 			}
 		}

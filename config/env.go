@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -66,7 +67,7 @@ func envPath(segments []string, tree map[string]any) (string, error) {
 	path := make([]string, len(segments))
 	for i, s := range segments {
 		if s == "" {
-			return "", fmt.Errorf("has an empty level; levels are separated by two underscores")
+			return "", errors.New("has an empty level; levels are separated by two underscores")
 		}
 		var matches []string
 		for _, key := range sortedKeys(tree) {

@@ -100,9 +100,8 @@ func (l *layer) position(file Origin, n *yaml.Node, path []string) {
 		key, value := n.Content[i], n.Content[i+1]
 		at := file
 		at.Line, at.Column = key.Line, key.Column
-		below := append(path[:len(path):len(path)], key.Value)
-		l.origins[join(below)] = at
-		l.position(file, value, below)
+		l.origins[join(below(path, key.Value))] = at
+		l.position(file, value, below(path, key.Value))
 	}
 }
 
@@ -120,15 +119,15 @@ func (r *reader) value(v any, path []string) any {
 	}
 	switch v := v.(type) {
 	case map[string]any:
-		for key, below := range v {
-			v[key] = r.value(below, append(path[:len(path):len(path)], key))
+		for key, value := range v {
+			v[key] = r.value(value, below(path, key))
 		}
 		return v
 	case map[any]any:
 		m := make(map[string]any, len(v))
-		for key, below := range v {
+		for key, value := range v {
 			name := fmt.Sprint(key)
-			m[name] = r.value(below, append(path[:len(path):len(path)], name))
+			m[name] = r.value(value, below(path, name))
 		}
 		return m
 	case []any:
@@ -209,8 +208,7 @@ func scalar(text string) any {
 
 // cause drops from an error of package os the file name that the caller says already.
 func cause(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		return pe.Err
 	}
 	return err

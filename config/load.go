@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,9 +144,7 @@ func merge(s Settings, env map[string]string, files []layer, problems Problems) 
 		if err := k.Load(koanfmap.Provider(l.values, ""), nil); err != nil {
 			panic("BUG: config: a map cannot be merged: " + err.Error())
 		}
-		for path, origin := range l.origins {
-			origins[path] = origin
-		}
+		maps.Copy(origins, l.origins)
 	}
 	load(layer{values: tree})
 	for _, l := range files {
@@ -199,6 +198,9 @@ func nested(path []string, value any) map[string]any {
 	}
 	return map[string]any{path[0]: nested(path[1:], value)}
 }
+
+// below returns a path of its own for what is below another one.
+func below(path []string, keys ...string) []string { return append(slices.Clip(path), keys...) }
 
 func join(path []string) string { return strings.Join(path, Delimiter) }
 

@@ -68,13 +68,12 @@ func node(v any, path []string, comment Comment) (*yaml.Node, error) {
 		})
 	}
 	for _, key := range keys {
-		below := append(path[:len(path):len(path)], key)
-		value, err := node(m[key], below, comment)
+		value, err := node(m[key], below(path, key), comment)
 		if err != nil {
 			return nil, err
 		}
 		k := &yaml.Node{Kind: yaml.ScalarNode, Value: key}
-		above, behind := comment(below)
+		above, behind := comment(below(path, key))
 		k.HeadComment = above
 		// Behind a block the comment would stand on the key's line and be taken for one
 		// on all that is in it.

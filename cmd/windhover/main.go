@@ -63,8 +63,7 @@ func (c *command) execute(ctx context.Context, args []string) int {
 	if !errors.Is(err, errReported) {
 		report(c.stderr, err)
 	}
-	var coded *codedError
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*codedError](err); ok {
 		return coded.code
 	}
 	return exitFailed
@@ -74,8 +73,7 @@ func (c *command) execute(ctx context.Context, args []string) int {
 var errReported = errors.New("reported")
 
 func report(w io.Writer, err error) {
-	var problems config.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[config.Problems](err); ok {
 		for _, p := range problems {
 			_, _ = fmt.Fprintln(w, p) // there is no other place to say it
 		}

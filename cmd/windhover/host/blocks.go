@@ -79,8 +79,7 @@ func Configure(l *config.Loaded, f Factories) (*Blocks, error) {
 	b := &Blocks{Config: l.Config}
 	var problems config.Problems
 	keep := func(err error) {
-		var ps config.Problems
-		if errors.As(err, &ps) {
+		if ps, ok := errors.AsType[config.Problems](err); ok {
 			problems = append(problems, ps...)
 		}
 	}

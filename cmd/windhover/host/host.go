@@ -375,8 +375,15 @@ func (s *status) report(e *componentstatus.Event) {
 	}
 }
 
-func (s *status) read() (componentstatus.Status, error, time.Time) { //nolint:revive // the error is a value here, not a failure
+// said is what a component last said of itself.
+type said struct {
+	status componentstatus.Status
+	err    error
+	since  time.Time
+}
+
+func (s *status) read() said {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last, s.err, s.since
+	return said{s.last, s.err, s.since}
 }

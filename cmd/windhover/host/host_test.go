@@ -423,7 +423,8 @@ func TestFailureOfASource(t *testing.T) {
 		{"at its start stops all", "stop", func(*script) error { return errBroken }, "source test_bad: start: broken", 0, nil},
 		{
 			"at its start leaves the others alone", "continue", func(*script) error { return errBroken }, "",
-			http.StatusServiceUnavailable, map[string]string{"test_bad": "failed", "test_good": "ok"},
+			http.StatusServiceUnavailable,
+			map[string]string{"test_bad": "failed", "test_good": "ok"},
 		},
 		{
 			"later stops all", "stop", func(s *script) error {
@@ -438,7 +439,8 @@ func TestFailureOfASource(t *testing.T) {
 				return nil
 			},
 			"",
-			http.StatusServiceUnavailable, map[string]string{"test_bad": "failed", "test_good": "ok"},
+			http.StatusServiceUnavailable,
+			map[string]string{"test_bad": "failed", "test_good": "ok"},
 		},
 		{
 			"that only the ledger knows of stops all", "stop", func(s *script) error {
@@ -460,7 +462,8 @@ func TestFailureOfASource(t *testing.T) {
 				return nil
 			},
 			"",
-			http.StatusOK, map[string]string{"test_bad": "degraded", "test_good": "ok"},
+			http.StatusOK,
+			map[string]string{"test_bad": "degraded", "test_good": "ok"},
 		},
 		{
 			"is not its end", "stop", func(s *script) error {
@@ -468,7 +471,8 @@ func TestFailureOfASource(t *testing.T) {
 				return nil
 			},
 			"",
-			http.StatusOK, map[string]string{"test_bad": "ended", "test_good": "ok"},
+			http.StatusOK,
+			map[string]string{"test_bad": "ended", "test_good": "ok"},
 		},
 		{
 			"is not a loss", "stop", func(s *script) error {
@@ -476,7 +480,8 @@ func TestFailureOfASource(t *testing.T) {
 				return nil
 			},
 			"",
-			http.StatusOK, map[string]string{"test_bad": "lossy", "test_good": "ok"},
+			http.StatusOK,
+			map[string]string{"test_bad": "lossy", "test_good": "ok"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

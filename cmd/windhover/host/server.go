@@ -113,9 +113,9 @@ func (h *Host) ready() ready {
 	}
 	for _, list := range [][]started{h.extensions, h.exporters} {
 		for _, c := range list {
-			last, err, since := c.status.read()
-			rep := componentReport{Name: c.id.String(), Kind: c.kind, Signal: c.signal, State: "ok", Since: since}
-			switch last {
+			last := c.status.read()
+			rep := componentReport{Name: c.id.String(), Kind: c.kind, Signal: c.signal, State: "ok", Since: last.since}
+			switch last.status {
 			case componentstatus.StatusStarting:
 				rep.State = "starting"
 			case componentstatus.StatusRecoverableError:
@@ -124,8 +124,8 @@ func (h *Host) ready() ready {
 				rep.State = "failed"
 			default:
 			}
-			if err != nil {
-				rep.Reason = err.Error()
+			if last.err != nil {
+				rep.Reason = last.err.Error()
 			}
 			if c.blocked != nil && rep.State == "ok" {
 				if items, blocked := c.blocked(); blocked {

@@ -163,9 +163,9 @@ func (s *source) observe(ctx context.Context) {
 		default:
 		}
 	case phaseRunning:
-		switch last, err, _ := s.status.read(); last {
+		switch last := s.status.read(); last.status {
 		case componentstatus.StatusPermanentError, componentstatus.StatusFatalError:
-			s.fail(ctx, err)
+			s.fail(ctx, last.err)
 			return
 		case componentstatus.StatusStopped:
 			s.setPhase(phaseEnded)
@@ -266,10 +266,10 @@ func (s *source) report() report {
 		state = ledger.StateEnded
 	case phaseRunning:
 		state = ledger.StateOK
-		if last, err, since := s.status.read(); last == componentstatus.StatusRecoverableError {
-			state, r.Since = ledger.StateDegraded, since
-			if err != nil {
-				r.Reason = err.Error()
+		if last := s.status.read(); last.status == componentstatus.StatusRecoverableError {
+			state, r.Since = ledger.StateDegraded, last.since
+			if last.err != nil {
+				r.Reason = last.err.Error()
 			}
 		}
 		if account := s.account(); account != nil {
