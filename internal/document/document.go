@@ -11,7 +11,9 @@
 package document
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -353,6 +355,10 @@ func scanString(b []byte, i int) (end int, fl flags, err error) {
 	start := i + 1
 	beyondASCII := false
 	for i = start; i < len(b); i++ {
+		i = skipPlain(b, i)
+		if i >= len(b) {
+			break
+		}
 		switch classes[b[i]] {
 		case plain:
 		case quote:
@@ -388,6 +394,24 @@ func scanString(b []byte, i int) (end int, fl flags, err error) {
 		}
 	}
 	return 0, 0, incomplete(i)
+}
+
+// skipPlain returns an index at or before the first byte from b[i] on that is not
+// plain, looking at eight at a time.
+func skipPlain(b []byte, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		q := x ^ '"'*ones
+		s := x ^ '\\'*ones
+		// The top bit of each byte that is a quote, a backslash, a control character or
+		// not ASCII. Bits above the lowest one set may be wrong.
+		m := ((q-ones)&^q | (s-ones)&^s | (x-' '*ones)&^x | x) & tops
+		if m != 0 {
+			return i + bits.TrailingZeros64(m)/8
+		}
+	}
+	return i
 }
 
 func hexDigit(c byte) (rune, bool) {

@@ -220,6 +220,10 @@ func isString(b []byte, want string) bool {
 // stringEnd returns the index of the quote that ends the string at b[i].
 func stringEnd(b []byte, i int) (int, bool) {
 	for i++; i < len(b); i++ {
+		i = skipPlain(b, i)
+		if i >= len(b) {
+			break
+		}
 		switch b[i] {
 		case '"':
 			return i, true
