@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -93,19 +94,13 @@ func (e *MissingCapabilityError) Error() string {
 	return fmt.Sprintf("load probe: needs %s: run as root or grant them (systemd AmbientCapabilities, securityContext.capabilities.add, setcap); sources other than system calls need none", joined(e.Missing))
 }
 
+// joined returns "a, b and c".
 func joined(names []string) string {
-	switch len(names) {
-	case 0:
-		return "nothing"
-	case 1:
-		return names[0]
-	}
 	last := len(names) - 1
-	text := names[0]
-	for _, n := range names[1:last] {
-		text += ", " + n
+	if last < 1 {
+		return strings.Join(names, "")
 	}
-	return text + " and " + names[last]
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // NoMemoryError says that the kernel refused the memory of rings and maps.

@@ -14,6 +14,26 @@
 
 #include "event_types.h"
 
+/* What is special about some types, beyond their rows in the event table:
+ *
+ * procinfo: a process announces itself, before its first event and again before the
+ *   next one after it changed. Also a fork by the kernel itself; the snapshot then is
+ *   that of the new process.
+ * execve, execveat: a successful exec has no arguments; SECTION_STR0 or STR1 is the
+ *   file name as the kernel resolved the descriptor (/dev/fd/3/name). Always sent, with a
+ *   snapshot. A failed one is sent only if wanted, as any other call. On x86 an execveat
+ *   with an absolute path or AT_FDCWD shows as execve when it succeeds.
+ * clone, clone3, fork, vfork: header and arguments are the caller's, ret is the ID of the
+ *   new process or thread in the initial PID namespace, the snapshot is that of the new
+ *   process. A new thread has no snapshot and is sent only if wanted. Argument 0 of
+ *   clone3 is the flags, not the pointer to struct clone_args.
+ * openat2: arguments 2, 3, 4 are flags, mode and resolve of struct open_how.
+ * chdir, chroot: after success SECTION_FILE and SECTION_PATH are the new directory; a
+ *   new root's path is as seen from the root of the mount namespace. There is no
+ *   SECTION_BASE then: the directory before is not known any more.
+ * connect, bind, listen, accept through socketcall(2): as if called directly.
+ */
+
 /* Samples travel in two lanes, each with rings of its own, so that a flood in the
  * bulk lane cannot push out what is in the reserved one.
  */

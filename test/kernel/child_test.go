@@ -1,14 +1,18 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/windhover/windhover/bpf"
 )
 
 // childEnv names the function of children that the test binary runs instead of tests.
@@ -26,6 +30,7 @@ var children = map[string]func(args []string) error{
 	"execveat":      execveatChild,
 	"credentials":   credentialsChild,
 	"zombie leader": zombieLeaderChild,
+	"unprivileged":  unprivilegedChild,
 }
 
 func TestMain(m *testing.M) {
@@ -201,4 +206,15 @@ func zombieLeaderChild(args []string) error {
 	_, _, errno := syscall.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
 	<-done
 	return errno
+}
+
+// unprivilegedChild says on standard output what Load lacks.
+func unprivilegedChild([]string) error {
+	_, err := bpf.Load(bpf.Config{})
+	var missing *bpf.MissingCapabilityError
+	if !errors.As(err, &missing) {
+		return fmt.Errorf("load: %w", err)
+	}
+	fmt.Print(strings.Join(missing.Missing, " "))
+	return nil
 }

@@ -55,6 +55,7 @@ func (tt *genericCase) call(t *testing.T) (args [6]uint64, strs map[int]string, 
 }
 
 func genericCases(t *testing.T) []genericCase {
+	t.Helper()
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	for _, name := range []string{"file", "chown", "chmod"} {

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -33,11 +34,11 @@ func (tt *openCase) run(t *testing.T, p *probe) {
 	t.Helper()
 	since := bootTime(t)
 	fd, err := tt.open()
-	if tt.fails == nil && err != nil || tt.fails != nil && err != tt.fails {
+	if !errors.Is(err, tt.fails) {
 		t.Fatalf("open %s: %v, want %v", tt.raw, err, tt.fails)
 	}
 	want := int64(fd)
-	if errno, ok := err.(syscall.Errno); ok {
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		want = -int64(errno)
 	}
 	var st unix.Stat_t
@@ -95,6 +96,7 @@ func raw(tb testing.TB, s string) uintptr {
 }
 
 func openCases(t *testing.T) []openCase {
+	t.Helper()
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	if err := os.MkdirAll(in("d/e"), 0o755); err != nil {

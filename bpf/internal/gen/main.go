@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"go/format"
 	"log"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,9 +147,7 @@ func parse(dir, arch string) (map[string]int, error) {
 	if len(numbers) < 300 {
 		return nil, fmt.Errorf("read system calls of %s: only %d found", arch, len(numbers))
 	}
-	for name, n := range newest {
-		numbers[name] = n
-	}
+	maps.Copy(numbers, newest)
 	return numbers, nil
 }
 
