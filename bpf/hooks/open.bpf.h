@@ -23,14 +23,14 @@ int BPF_PROG(open, struct pt_regs *regs, long ret)
 	struct task_struct *task = bpf_get_current_task_btf();
 	u32 type = slots[task__slot(task, regs) & (NUM_SLOTS - 1)] & SLOT_TYPE;
 	const volatile struct descriptor *d = &descriptors[type];
-	bool at = type == EVENT_OPENAT || type == EVENT_OPENAT2;
+	bool at = d->dir[0]; /* openat and openat2: directory, path; the others: path */
 	struct scratch *s = collect__begin(task, regs, type, LANE_BULK, d->nargs, ret);
 	u64 *args, file;
 
 	if (!s)
 		return 0;
 	args = sample__args(s);
-	if (type == EVENT_OPENAT2)
+	if (d->traits & TRAIT_OPEN_HOW)
 		open__how(s, args);
 	if (at)
 		collect__path(s, task, args[1], SECTION_STR0 + 1, args[0], SECTION_BASE);

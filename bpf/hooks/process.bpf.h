@@ -67,7 +67,8 @@ int BPF_PROG(fork, struct task_struct *parent, struct task_struct *child)
 	if (!task->mm || type < EVENT_CLONE || type > EVENT_VFORK)
 		type = EVENT_PROCINFO;
 	nargs = descriptors[type].nargs & 7;
-	s = collect__begin(task, regs, type, LANE_RESERVED, nargs, child->pid);
+	s = collect__begin(task, regs, type, LANE_RESERVED, nargs,
+			   type == EVENT_PROCINFO ? 0 : child->pid);
 	if (!s)
 		return 0;
 	if (type == EVENT_CLONE3)

@@ -307,6 +307,8 @@ __noinline int cgroup__emit(struct scratch *s, u32 tag)
 		d.depth = i + 1;
 		node = parent;
 	}
+	if (d.depth == MAX_CGROUP_DEPTH && node && kernfs__parent(node))
+		s->flags |= SAMPLE_TRUNCATED;
 	bpf_loop(MAX_CGROUP_DEPTH, cgroup__step, &d, 0);
 	sample__section(s, p, tag, d.len ? d.len : 1);
 	return 0;
