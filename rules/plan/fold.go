@@ -131,26 +131,6 @@ func (f *folder) missing(t *ir.Term) bool {
 	return o != nil && (o.Missing || f.t != nil && o.Types != (event.TypeSet{}) && !o.Types.Has(*f.t))
 }
 
-// textField is a term by which conditions can be put into a table: equal terms are
-// equal values.
-type textField struct {
-	name  string
-	field *field.Field
-}
-
-func (f textField) term() *ir.Term {
-	return &ir.Term{Kind: f.field.Kind, Match: f.field.Match, Field: f.field}
-}
-
-// equality reports that x requires a field to be one of few constants.
-func equality(x ir.Expr) (textField, bool) {
-	c, ok := x.(*ir.Compare)
-	if !ok || !isEquality(c) || c.Term.Field == nil || c.Term.Match != field.MatchOne || len(c.Texts.Values) > maxConstants {
-		return textField{}, false
-	}
-	return textField{c.Term.Field.String(), c.Term.Field}, true
-}
-
 // isEquality reports whether c holds if its term is one of some texts.
 func isEquality(c *ir.Compare) bool {
 	if c.Right != nil || c.Texts == nil || c.Term.Match == field.MatchList {

@@ -5,9 +5,11 @@
 package plan
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/rules/ir"
 )
 
@@ -65,8 +67,21 @@ func (p *Program) AppendMatches(dst []int32, ev *event.Event) []int32 {
 	ev.Scratch = ev.Scratch[:scratch]
 	if len(dst)-start > 1 {
 		slices.Sort(dst[start:])
+		dst = dst[:start+unique(dst[start:])]
 	}
 	return dst
+}
+
+// unique moves the first of equal neighbours to the front and returns how many there are.
+func unique(s []int32) int {
+	n := 1
+	for _, v := range s[1:] {
+		if v != s[n-1] {
+			s[n] = v
+			n++
+		}
+	}
+	return n
 }
 
 // Wants reports whether any condition may hold for events of type t.
@@ -180,12 +195,7 @@ type guard struct {
 	then  *node
 }
 
-// table is a group of conditions that all require a text to be one of some constants.
-type table struct {
-	get  textFunc
-	then map[string]*node
-}
-
+// A condition that an event leads to in two ways is appended twice.
 func (n *node) appendMatches(dst []int32, ev *event.Event) []int32 {
 	dst = append(dst, n.always...)
 	for i := range n.single {
@@ -199,11 +209,46 @@ func (n *node) appendMatches(dst []int32, ev *event.Event) []int32 {
 		}
 	}
 	for i := range n.tables {
-		t := &n.tables[i]
-		if v, ok := t.get(ev); ok {
-			if then := t.then[string(v)]; then != nil {
+		switch t := n.tables[i]; {
+		case t.text != nil:
+			if v, ok := t.text.get(ev); ok {
+				if then := t.text.then[string(v)]; then != nil {
+					dst = then.appendMatches(dst, ev)
+				}
+			}
+		case t.affix != nil:
+			v, ok := t.affix.get(ev)
+			if !ok {
+				continue
+			}
+			w := affixWalk{at: t.affix.tree}
+			then := w.at.then
+			if then == nil {
+				then = t.affix.next(v, &w)
+			}
+			for ; then != nil; then = t.affix.next(v, &w) {
 				dst = then.appendMatches(dst, ev)
 			}
+		case t.texts != nil:
+			room := textRoom.Get().(*[][]byte)
+			*room, _ = t.texts.list(ev, (*room)[:0])
+			for _, v := range *room {
+				if then := t.texts.then[string(v)]; then != nil {
+					dst = then.appendMatches(dst, ev)
+				}
+			}
+			textRoom.Put(room)
+		case t.net != nil:
+			room := addrRoom.Get().(*[]netip.Addr)
+			*room = t.net.list(ev, (*room)[:0])
+			for _, a := range *room {
+				for _, length := range t.net.lengths(a) {
+					if then := t.net.in(a, length); then != nil {
+						dst = then.appendMatches(dst, ev)
+					}
+				}
+			}
+			addrRoom.Put(room)
 		}
 	}
 	return dst
@@ -274,10 +319,8 @@ func conjuncts(dst []ir.Expr, x ir.Expr) []ir.Expr {
 	return append(dst, x)
 }
 
-const (
-	minTable     = 3   // conditions that a table is made for
-	maxConstants = 128 // constants of one condition in a table
-)
+// minTable is how many conditions a table is made for.
+const minTable = 3
 
 // node groups todos by what most of them require.
 func (b *builder) node(todos []todo) *node {
@@ -289,37 +332,10 @@ func (b *builder) node(todos []todo) *node {
 		return len(td.conj) == 0
 	})
 	for len(todos) > 1 {
-		count := map[string]int{}
-		equal := map[textField]int{}
-		for _, td := range todos {
-			for i, x := range td.conj {
-				count[td.keys[i]]++
-				if f, ok := equality(x); ok {
-					equal[f]++
-				}
-			}
-		}
-		shared, most := "", 1
-		for _, td := range todos {
-			for i, x := range td.conj {
-				if _, not := x.(*ir.Not); not {
-					continue // it mostly holds, and spares nothing
-				}
-				if c := count[td.keys[i]]; c > most {
-					shared, most = td.keys[i], c
-				}
-			}
-		}
-		var by textField
-		for _, td := range todos { // in this order, so that the plan is always the same
-			for _, x := range td.conj {
-				if f, ok := equality(x); ok && equal[f] > equal[by] {
-					by = f
-				}
-			}
-		}
+		shared, most := b.mostShared(todos)
+		by, rows := mostInTable(todos)
 		switch {
-		case equal[by] >= minTable && equal[by] >= most:
+		case rows >= minTable && rows >= most:
 			todos = b.table(n, todos, by)
 		case most > 1:
 			todos = b.guard(n, todos, shared)
@@ -334,6 +350,53 @@ func (b *builder) node(todos []todo) *node {
 		b.single(n, td)
 	}
 	return n
+}
+
+// mostShared returns what most todos require, and how many do.
+func (b *builder) mostShared(todos []todo) (key string, most int) {
+	count := map[string]int{}
+	for _, td := range todos {
+		for _, k := range td.keys {
+			count[k]++
+		}
+	}
+	most = 1
+	for _, td := range todos {
+		for i, x := range td.conj {
+			if _, not := x.(*ir.Not); not {
+				continue // it mostly holds, and spares nothing
+			}
+			if c := count[td.keys[i]]; c > most {
+				key, most = td.keys[i], c
+			}
+		}
+	}
+	return key, most
+}
+
+// mostInTable returns the table that most todos can be put into, and how many can.
+func mostInTable(todos []todo) (by column, most int) {
+	count := map[column]int{}
+	var order []column // so that the plan is always the same
+	for _, td := range todos {
+		seen := map[column]bool{}
+		for _, x := range td.conj {
+			c, ok := columnOf(x)
+			if !ok || seen[c] {
+				continue
+			}
+			seen[c] = true
+			if count[c]++; count[c] == 1 {
+				order = append(order, c)
+			}
+		}
+	}
+	for _, c := range order {
+		if count[c] > most {
+			by, most = c, count[c]
+		}
+	}
+	return by, most
 }
 
 func (b *builder) single(n *node, td todo) {
@@ -360,6 +423,14 @@ func (b *builder) guard(n *node, todos []todo, key string) []todo {
 	return out
 }
 
+// decided is td after a table has looked at part of conjunct i: it does not go into
+// another table.
+func (td todo) decided(i int) todo {
+	next := todo{td.cond, slices.Clone(td.conj), slices.Clone(td.keys)}
+	next.conj[i] = &ir.And{X: []ir.Expr{td.conj[i]}}
+	return next
+}
+
 func (td todo) without(i int) todo {
 	return todo{
 		td.cond,
@@ -368,39 +439,45 @@ func (td todo) without(i int) todo {
 	}
 }
 
-// table moves the todos that require by to be one of some constants into a group by
-// constant, and returns the others.
-func (b *builder) table(n *node, todos []todo, by textField) []todo {
+// table moves the todos that have an entry in a column into a table, and returns the
+// others.
+func (b *builder) table(n *node, todos []todo, by column) []todo {
 	var out []todo
-	byText := map[string][]todo{}
+	rows := map[string][]todo{}
 	var order []string
 	for _, td := range todos {
 		i := slices.IndexFunc(td.conj, func(x ir.Expr) bool {
-			f, ok := equality(x)
-			return ok && f == by
+			c, ok := columnOf(x)
+			return ok && c == by
 		})
 		if i < 0 {
 			out = append(out, td)
 			continue
 		}
-		rest := td.without(i)
+		rest := td
+		entries, whole := entriesOf(td.conj[i])
+		if whole {
+			rest = td.without(i)
+		} else {
+			rest = td.decided(i)
+		}
 		seen := map[string]bool{}
-		for _, s := range td.conj[i].(*ir.Compare).Texts.Values {
+		for _, s := range entries {
 			if seen[s] {
 				continue
 			}
 			seen[s] = true
-			if byText[s] == nil {
+			if rows[s] == nil {
 				order = append(order, s)
 			}
-			byText[s] = append(byText[s], rest)
+			rows[s] = append(rows[s], rest)
 		}
 	}
-	t := table{get: textOf(by.term()), then: make(map[string]*node, len(byText))}
+	then := make(map[string]*node, len(rows))
 	for _, s := range order {
-		t.then[s] = b.node(byText[s])
+		then[s] = b.node(rows[s])
 	}
-	n.tables = append(n.tables, t)
+	n.tables = append(n.tables, newTable(by, order, then))
 	return out
 }
 
@@ -410,6 +487,68 @@ func (b *builder) all(xs []ir.Expr) Matcher {
 		return b.matcher(xs[0])
 	}
 	return b.matcher(&ir.And{X: xs})
+}
+
+// cost estimates the time to decide x, in nanoseconds.
+func cost(x ir.Expr) int {
+	switch x := x.(type) {
+	case *ir.And:
+		return costs(x.X)
+	case *ir.Or:
+		return costs(x.X)
+	case *ir.Not:
+		return 1 + cost(x.X)
+	case *ir.Exists:
+		return termCost(x.Term)
+	case *ir.Compare:
+		n := termCost(x.Term)
+		if x.Right != nil {
+			return n + termCost(x.Right) + 5
+		}
+		each := 1
+		switch x.Op {
+		case ir.Contains:
+			each = 10
+		case ir.IContains:
+			each = 40
+		case ir.Glob, ir.IGlob:
+			each = 20
+		case ir.Regexp:
+			each = 200
+		case ir.PMatch:
+			return n + 40
+		}
+		if x.Texts != nil {
+			return n + each*min(len(x.Texts.Values), 15)
+		}
+		return n + min(len(x.Ints)+2*len(x.Addrs)+3*len(x.Nets), 15)
+	}
+	return 0
+}
+
+func costs(xs []ir.Expr) int {
+	n := 0
+	for _, x := range xs {
+		n += cost(x)
+	}
+	return n
+}
+
+func termCost(t *ir.Term) int {
+	n := 3
+	if t.Match != field.MatchOne {
+		n += 25
+	}
+	if t.Func != ir.NoFunc {
+		n += 20
+	}
+	for _, a := range t.Args {
+		n += termCost(a)
+	}
+	for _, a := range t.Items {
+		n += termCost(a)
+	}
+	return n
 }
 
 // matcher returns the matcher of x, the same for what is equal.
@@ -446,7 +585,11 @@ func (b *builder) make(x ir.Expr) Matcher {
 	panic("BUG: plan: unknown expression")
 }
 
+// each returns the matchers of xs, the cheapest first: nothing that a condition asks has
+// an effect, so the order is free.
 func (b *builder) each(xs []ir.Expr) []Matcher {
+	xs = slices.Clone(xs)
+	slices.SortStableFunc(xs, func(x, y ir.Expr) int { return cost(x) - cost(y) })
 	ms := make([]Matcher, len(xs))
 	for i, x := range xs {
 		ms[i] = b.matcher(x)
@@ -456,6 +599,8 @@ func (b *builder) each(xs []ir.Expr) []Matcher {
 
 func allOf(ms []Matcher) Matcher {
 	switch len(ms) {
+	case 1:
+		return ms[0]
 	case 2:
 		m0, m1 := ms[0], ms[1]
 		return func(ev *event.Event) bool { return m0(ev) && m1(ev) }
