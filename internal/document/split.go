@@ -140,7 +140,7 @@ func (s *Splitter) leave() error {
 		return nil
 	}
 	// The rest of the envelope.
-	end, err := skipOpen(s.b, s.i, 1)
+	end, err := skipOpen(s.b, s.i)
 	s.i = end
 	return err
 }
@@ -167,7 +167,7 @@ func (s *Splitter) object() (list, end int, err error) {
 		key, at, ok := member(b, i)
 		if !ok {
 			// Not the object of a document: Parse will say what is wrong with it.
-			end, err = skipOpen(b, i, 1)
+			end, err = skipOpen(b, i)
 			return 0, end, err
 		}
 		switch {
@@ -178,7 +178,7 @@ func (s *Splitter) object() (list, end int, err error) {
 			}
 		case s.env.Tag != "" && string(key) == s.env.Tag:
 			if !isString(b[at:], s.env.Name) {
-				end, err = skipOpen(b, at, 1)
+				end, err = skipOpen(b, at)
 				return 0, end, err
 			}
 			tagged = true
@@ -239,7 +239,7 @@ func stringEnd(b []byte, i int) (int, bool) {
 func skipValue(b []byte, i int) (int, error) {
 	switch b[i] {
 	case '{', '[':
-		return skipOpen(b, i+1, 1)
+		return skipOpen(b, i+1)
 	case '"':
 		end, ok := stringEnd(b, i)
 		if !ok {
@@ -261,9 +261,10 @@ func skipValue(b []byte, i int) (int, error) {
 	return i, nil
 }
 
-// skipOpen returns the index after the bracket that closes the outermost of the open
-// containers that b[i] is in.
-func skipOpen(b []byte, i, open int) (int, error) {
+// skipOpen returns the index after the bracket that closes the container that b[i] is
+// in.
+func skipOpen(b []byte, i int) (int, error) {
+	open := 1
 	for ; i < len(b); i++ {
 		switch b[i] {
 		case '"':

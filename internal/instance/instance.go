@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
@@ -266,8 +267,8 @@ func (in *Instance) stop(ctx context.Context) error {
 }
 
 func (in *Instance) unwind() {
-	for i := len(in.undo) - 1; i >= 0; i-- {
-		in.undo[i]()
+	for _, undo := range slices.Backward(in.undo) {
+		undo()
 	}
 	in.undo = nil
 }

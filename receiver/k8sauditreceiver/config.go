@@ -61,6 +61,7 @@ func createDefaultConfig() component.Config {
 	server.MaxRequestBodySize = 12 << 20
 	server.ReadHeaderTimeout = 10 * time.Second
 	server.ReadTimeout = 30 * time.Second
+	server.CompressionAlgorithms = []string{"", "gzip"}
 	return &Config{
 		Instance:              instance.NewDefaultConfig(),
 		HTTP:                  server,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -235,7 +236,7 @@ func TestReadingWaitsWhileTheAlertQueueIsFull(t *testing.T) {
 	const n = 500
 	var lines strings.Builder
 	for i := range n {
-		fmt.Fprintln(&lines, audit(fmt.Sprint(i)))
+		fmt.Fprintln(&lines, audit(strconv.Itoa(i)))
 	}
 	write(t, path, lines.String())
 	p.follow("f", path, func(c *Config) { c.Instance.Queue.Items = 3 })
@@ -274,8 +275,10 @@ func (m *memory) Set(_ context.Context, key string, value []byte) error {
 	return nil
 }
 
-func (m *memory) Delete(context.Context, string) error               { return errors.ErrUnsupported }
+func (m *memory) Delete(context.Context, string) error { return errors.ErrUnsupported }
+
 func (m *memory) Batch(context.Context, ...*storage.Operation) error { return errors.ErrUnsupported }
+
 func (m *memory) Close(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -66,9 +67,7 @@ func (p *place) GetExtensions() map[component.ID]component.Component {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	exts := map[component.ID]component.Component{component.MustNewID("windhover_rules"): p}
-	for id, ext := range p.more {
-		exts[id] = ext
-	}
+	maps.Copy(exts, p.more)
 	return exts
 }
 

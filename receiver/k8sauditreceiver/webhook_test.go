@@ -391,7 +391,7 @@ func TestWebhookBoundsConnections(t *testing.T) {
 			return false
 		}
 		_ = res.Body.Close()
-		return res.StatusCode == 200
+		return res.StatusCode == http.StatusOK
 	})
 }
 
