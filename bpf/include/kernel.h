@@ -230,11 +230,16 @@ typedef struct {
 	u64 val;
 } kernel_cap_t;
 
+struct user_namespace {
+	s32 level;
+};
+
 struct cred {
 	kuid_t uid, euid, fsuid;
 	kgid_t gid, egid, fsgid;
 	kernel_cap_t cap_inheritable, cap_permitted, cap_effective;
 	struct group_info *group_info;
+	struct user_namespace *user_ns;
 };
 
 struct tty_driver {

@@ -88,16 +88,17 @@ static __always_inline u64 inode__ctime(u64 inode)
 
 /* Whether mode and ownership let the credentials write to the inode. Supplementary
  * groups beyond the first 16, access control lists and security modules are not
- * asked.
+ * asked; a capability counts in the initial user namespace only, as elsewhere it is
+ * good for some inodes and not for others.
  */
 static __always_inline bool inode__writable(u64 inode, u64 super, u64 cred, u64 caps)
 {
 	u32 mode = kread(inode, struct inode, i_mode), gid, n;
-	u64 groups;
+	u64 groups, ns = (u64)kread(cred, struct cred, user_ns);
 
 	if (kread(super, struct super_block, s_flags) & SB_RDONLY)
 		return false;
-	if (caps & (1ULL << CAP_DAC_OVERRIDE))
+	if (caps & (1ULL << CAP_DAC_OVERRIDE) && kread(ns, struct user_namespace, level) == 0)
 		return true;
 	if (kread(inode, struct inode, i_uid.val) == kread(cred, struct cred, fsuid.val))
 		return mode & 0200;

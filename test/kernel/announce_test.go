@@ -83,14 +83,19 @@ func TestAnnounceAgainAfterAChangeOfCredentials(t *testing.T) {
 	pid := run(t, child(t, "credentials", "/etc/passwd"))
 	p.await("exit", func(s *sample) bool { return s.Type == event.ProcExit && s.PID == pid })
 	var uids []uint32
+	var writable []bool
 	for _, s := range p.all() {
 		if s.PID == pid && s.Sections[tagProc] != nil && s.Type != event.Clone {
 			uids = append(uids, s.u32(tagProc, procUID), s.u32(tagProc, procEUID))
+			writable = append(writable, s.u32(tagProc, procExeFlags)&exeWritable != 0)
 		}
 	}
 	// The exec of the child, then the announcement after setresuid, which no rule wants.
 	if want := []uint32{0, 0, 65534, 65533}; !slices.Equal(uids, want) {
 		t.Errorf("real and effective users in snapshots = %v, want %v", uids, want)
+	}
+	if want := []bool{true, false}; !slices.Equal(writable, want) {
+		t.Errorf("the process may write to its executable = %v, want %v", writable, want)
 	}
 }
 

@@ -31,6 +31,7 @@ var children = map[string]func(args []string) error{
 	"credentials":   credentialsChild,
 	"zombie leader": zombieLeaderChild,
 	"unprivileged":  unprivilegedChild,
+	"memfd":         memfdChild,
 }
 
 func TestMain(m *testing.M) {
@@ -217,4 +218,20 @@ func unprivilegedChild([]string) error {
 	}
 	fmt.Print(strings.Join(missing.Missing, " "))
 	return nil
+}
+
+// memfdChild executes a copy of program args[0] in memory.
+func memfdChild(args []string) error {
+	b, err := os.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	fd, err := unix.MemfdCreate("payload", 0)
+	if err != nil {
+		return err
+	}
+	if _, err := unix.Write(fd, b); err != nil {
+		return err
+	}
+	return unix.Exec(fmt.Sprintf("/proc/self/fd/%d", fd), []string{"innocent"}, nil)
 }

@@ -36,6 +36,9 @@ type image struct {
 	Args, Env            []string
 }
 
+// exeWritable is EXE_WRITABLE in struct sample_proc.
+const exeWritable = 1 << 16
+
 // Offsets in struct sample_proc of bpf/include/event.h.
 const (
 	procParentStart = 0
@@ -176,6 +179,19 @@ func TestExec(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("a program in memory", func(t *testing.T) {
+		pid := run(t, child(t, "memfd", truth))
+		s := p.await("exec", func(s *sample) bool {
+			return s.Type == event.Execve && s.PID == pid && s.text(tagArgs) == "innocent"
+		})
+		if got := s.text(tagExe); got != "/memfd:payload" {
+			t.Errorf("executable = %q, want /memfd:payload", got)
+		}
+		if got := event.FileFlags(s.u32(tagProc, procExeFlags)); got&(event.FileMemfd|event.FileDeleted) != event.FileMemfd {
+			t.Errorf("flags of the executable = %#x, want that of a file in memory", got)
+		}
+	})
 
 	t.Run("an exec that fails", func(t *testing.T) {
 		name := filepath.Join(dir, "missing")
