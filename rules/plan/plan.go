@@ -221,12 +221,11 @@ func (n *node) appendMatches(dst []int32, ev *event.Event) []int32 {
 			if !ok {
 				continue
 			}
-			w := affixWalk{at: t.affix.tree}
-			then := w.at.then
-			if then == nil {
-				then = t.affix.next(v, &w)
+			w := affixWalk[*node]{at: t.affix.tree}
+			if then := w.at.then; then != nil {
+				dst = then.appendMatches(dst, ev)
 			}
-			for ; then != nil; then = t.affix.next(v, &w) {
+			for then, ok := w.next(v, t.affix.suffix); ok; then, ok = w.next(v, t.affix.suffix) {
 				dst = then.appendMatches(dst, ev)
 			}
 		case t.texts != nil:
@@ -567,7 +566,7 @@ func (b *builder) make(x ir.Expr) Matcher {
 	case *ir.And:
 		return allOf(b.each(x.X))
 	case *ir.Or:
-		return anyOf(b.each(x.X))
+		return anyOf(b.alternatives(x.X))
 	case *ir.Not:
 		m := b.matcher(x.X)
 		return func(ev *event.Event) bool { return !m(ev) }
@@ -597,6 +596,42 @@ func (b *builder) each(xs []ir.Expr) []Matcher {
 	return ms
 }
 
+// alternatives returns matchers of which one must hold. Alternatives that look at how the
+// same text begins, or ends, are decided in one pass.
+func (b *builder) alternatives(xs []ir.Expr) []Matcher {
+	group := func(x ir.Expr) (column, bool) {
+		c, ok := columnOf(x)
+		if ok && c.by == byText {
+			c.by = byPrefix // the whole text is a prefix too
+		}
+		return c, ok && c.by != byNet && x.(*ir.Compare).Term.Match == field.MatchOne
+	}
+	count := map[column]int{}
+	for _, x := range xs {
+		if c, ok := group(x); ok {
+			count[c]++
+		}
+	}
+	var ms []Matcher
+	var rest []ir.Expr
+	done := map[column]bool{}
+	for _, x := range xs {
+		c, ok := group(x)
+		switch {
+		case !ok || count[c] < 2:
+			rest = append(rest, x)
+		case !done[c]:
+			done[c] = true
+			same := slices.DeleteFunc(slices.Clone(xs), func(y ir.Expr) bool {
+				d, ok := group(y)
+				return !ok || d != c
+			})
+			ms = append(ms, affixMatcher(c, same))
+		}
+	}
+	return append(ms, b.each(rest)...)
+}
+
 func allOf(ms []Matcher) Matcher {
 	switch len(ms) {
 	case 1:
@@ -620,6 +655,8 @@ func allOf(ms []Matcher) Matcher {
 
 func anyOf(ms []Matcher) Matcher {
 	switch len(ms) {
+	case 1:
+		return ms[0]
 	case 2:
 		m0, m1 := ms[0], ms[1]
 		return func(ev *event.Event) bool { return m0(ev) || m1(ev) }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/rules/ir"
 )
@@ -114,9 +115,10 @@ func newTable(by column, order []string, then map[string]*node) table {
 	case by.by == byNet:
 		return table{net: newNetTable(addrsOf(t), order, then)}
 	case by.by == byPrefix || by.by == bySuffix:
-		tree := &affixTree{}
+		tree := &affixTree[*node]{}
 		for _, s := range order {
-			tree.insert(affix(s, by.by == bySuffix), then[s])
+			place := tree.at(affix(s, by.by == bySuffix))
+			place.then, place.set = then[s], true
 		}
 		return table{affix: &affixTable{textOf(t), tree, by.by == bySuffix}}
 	case t.Match == field.MatchOne:
@@ -140,54 +142,56 @@ type textsTable struct {
 // affixTable finds conditions by what a text begins with, or ends in.
 type affixTable struct {
 	get    textFunc
-	tree   *affixTree
+	tree   *affixTree[*node]
 	suffix bool
 }
 
 // affixWalk is on the way down a tree.
-type affixWalk struct {
-	at   *affixTree
+type affixWalk[T any] struct {
+	at   *affixTree[T]
 	done int // bytes of the text
 }
 
-// next goes to the next node that has conditions and returns them, or nil at the end.
-func (t *affixTable) next(v []byte, w *affixWalk) *node {
+// next goes to the next place in v where the tree holds something and returns it.
+func (w *affixWalk[T]) next(v []byte, suffix bool) (then T, ok bool) {
 	for w.done < len(v) {
 		c := v[w.done]
-		if t.suffix {
+		if suffix {
 			c = v[len(v)-1-w.done]
 		}
 		i := strings.IndexByte(w.at.first, c)
 		if i < 0 {
-			return nil
+			return then, false
 		}
 		n := w.at.next[i]
 		if len(v)-w.done < len(n.label) {
-			return nil
+			return then, false
 		}
-		if t.suffix {
+		if suffix {
 			for j := range len(n.label) {
 				if v[len(v)-1-w.done-j] != n.label[j] {
-					return nil
+					return then, false
 				}
 			}
 		} else if string(v[w.done:w.done+len(n.label)]) != n.label {
-			return nil
+			return then, false
 		}
 		w.at, w.done = n, w.done+len(n.label)
-		if n.then != nil {
-			return n.then
+		if n.set {
+			return n.then, true
 		}
 	}
-	return nil
+	return then, false
 }
 
-// affixTree holds texts by their beginnings. Suffixes are held from their end.
-type affixTree struct {
+// affixTree holds something for texts, by their beginnings. Suffixes are held from their
+// end.
+type affixTree[T any] struct {
 	label string // from the parent to here
-	then  *node
+	then  T
+	set   bool   // then is
 	first string // the first bytes of the labels of next
-	next  []*affixTree
+	next  []*affixTree[T]
 }
 
 func affix(s string, suffix bool) string {
@@ -199,17 +203,15 @@ func affix(s string, suffix bool) string {
 	return string(b)
 }
 
-func (t *affixTree) insert(s string, then *node) {
-	for {
-		if s == "" {
-			t.then = then
-			return
-		}
+// at returns the place of a text, which it makes if there is none.
+func (t *affixTree[T]) at(s string) *affixTree[T] {
+	for s != "" {
 		i := strings.IndexByte(t.first, s[0])
 		if i < 0 {
+			n := &affixTree[T]{label: s}
 			t.first += s[:1]
-			t.next = append(t.next, &affixTree{label: s, then: then})
-			return
+			t.next = append(t.next, n)
+			return n
 		}
 		n := t.next[i]
 		same := 0
@@ -219,9 +221,59 @@ func (t *affixTree) insert(s string, then *node) {
 		if same < len(n.label) {
 			lower := *n
 			lower.label = n.label[same:]
-			*n = affixTree{label: n.label[:same], first: lower.label[:1], next: []*affixTree{&lower}}
+			*n = affixTree[T]{label: n.label[:same], first: lower.label[:1], next: []*affixTree[T]{&lower}}
 		}
 		t, s = n, s[same:]
+	}
+	return t
+}
+
+// affixMatcher holds if one of xs does, which all look at how the text of a column begins
+// or ends, or what it is.
+func affixMatcher(by column, xs []ir.Expr) Matcher {
+	suffix := by.by == bySuffix
+	tree := &affixTree[[]func([]byte) bool]{}
+	add := func(s string, test func([]byte) bool) {
+		place := tree.at(affix(s, suffix))
+		place.then, place.set = append(place.then, test), true
+	}
+	for _, x := range xs {
+		c := x.(*ir.Compare)
+		for _, s := range c.Texts.Values {
+			switch c.Op {
+			case ir.StartsWith, ir.EndsWith:
+				add(s, func([]byte) bool { return true })
+			case ir.Glob:
+				add(literalPrefix(s), newGlob(s, false).match)
+			default:
+				add(s, func(v []byte) bool { return len(v) == len(s) })
+			}
+		}
+	}
+	get := textOf(&ir.Term{Kind: by.of.Kind, Match: by.of.Match, Field: by.of})
+	some := func(tests []func([]byte) bool, v []byte) bool {
+		for _, test := range tests {
+			if test(v) {
+				return true
+			}
+		}
+		return false
+	}
+	return func(ev *event.Event) bool {
+		v, ok := get(ev)
+		if !ok {
+			return false
+		}
+		if some(tree.then, v) {
+			return true
+		}
+		w := affixWalk[[]func([]byte) bool]{at: tree}
+		for tests, ok := w.next(v, suffix); ok; tests, ok = w.next(v, suffix) {
+			if some(tests, v) {
+				return true
+			}
+		}
+		return false
 	}
 }
 
