@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,9 @@ const (
 	maxNameFile    = 1 << 20
 	maxNameEntries = 1 << 16
 	maxNameSets    = 1024
+	maxCandidates  = 8
+	minRecheck     = 10 * time.Millisecond
+	hostRecheck    = time.Second
 	refreshEvery   = 30 * time.Second
 )
 
@@ -28,6 +32,9 @@ type NameReader struct {
 	proc     string // where procfs is mounted
 	hostRoot string // where the host's files are
 	host     *nameSet
+	// hostAsked is when the files of the host were last asked for, in nanoseconds since
+	// the Unix epoch.
+	hostAsked atomic.Int64
 
 	mu   sync.Mutex
 	sets map[uint32]*nameSet // by inode of the mount namespace
@@ -39,10 +46,17 @@ type NameReader struct {
 // nameSet is the names of one mount namespace.
 type nameSet struct {
 	names event.Names
-	pid   atomic.Int32 // a process in the namespace
 	ns    uint32
 
+	// Guarded by NameReader.mu. Most processes of a container are gone when their names
+	// are read: several are tried, and one that lives is kept.
+	candidates []int32
+	found      bool      // one of them was in the namespace when last looked for
+	made       time.Time // when the namespace was first met
+	asked      time.Time // when its files were last asked for
+
 	// The rest belongs to Run.
+	pid    int32 // through which the files were read
 	stamp  [2]fileStamp
 	misses int
 }
@@ -70,10 +84,19 @@ func NewNameReader(proc, hostRoot string) *NameReader {
 	return r
 }
 
-// Of returns the names of the mount namespace that pid is in. They are empty until Run
-// has read them. It never blocks on a file.
-func (r *NameReader) Of(mntNS uint32, pid int32) *event.Names {
+// Of returns the names of the mount namespace that pid, a child of ppid, is in. They are
+// empty until Run has read them. It never blocks on a file.
+//
+// It has the files looked at again, those of the host once in a second, those of another
+// namespace the more often the younger it is: one of a container shows the files of the
+// host until its own are mounted.
+func (r *NameReader) Of(mntNS uint32, pid, ppid int32) *event.Names {
+	now := time.Now()
 	if mntNS == 0 || mntNS == r.host.ns {
+		last := r.hostAsked.Load()
+		if t := now.UnixNano(); t-last > int64(hostRecheck) && r.hostAsked.CompareAndSwap(last, t) {
+			r.ask(r.host)
+		}
 		return &r.host.names
 	}
 	r.mu.Lock()
@@ -86,17 +109,36 @@ func (r *NameReader) Of(mntNS uint32, pid int32) *event.Names {
 				break
 			}
 		}
-		s = &nameSet{ns: mntNS}
+		s = &nameSet{ns: mntNS, made: now}
 		r.sets[mntNS] = s
 	}
-	s.pid.Store(pid)
-	if !ok {
-		select {
-		case r.asked <- s:
-		default: // the next refresh reads it
+	for _, p := range [2]int32{pid, ppid} {
+		if s.found || slices.Contains(s.candidates, p) {
+			continue
 		}
+		if len(s.candidates) == maxCandidates {
+			s.candidates = slices.Delete(s.candidates, 0, 1)
+		}
+		s.candidates = append(s.candidates, p)
+	}
+	if now.Sub(s.asked) < max(minRecheck, s.asked.Sub(s.made)/4) {
+		return &s.names
+	}
+	if r.ask(s) {
+		s.asked = now
 	}
 	return &s.names
+}
+
+// ask has the files of s looked at, unless too much is asked for: then the next refresh
+// does it.
+func (r *NameReader) ask(s *nameSet) bool {
+	select {
+	case r.asked <- s:
+		return true
+	default:
+		return false
+	}
 }
 
 // ReadHost reads the names of the host now.
@@ -128,10 +170,11 @@ func (r *NameReader) refreshAll() {
 	r.mu.Unlock()
 	for _, s := range sets {
 		if r.refresh(s) {
+			s.misses = 0
 			continue
 		}
-		// The process may have gone while others of its namespace live on: they
-		// bring a new PID when they announce themselves.
+		// The processes that were known may be gone while others of the namespace live
+		// on: they make themselves known when they announce themselves.
 		if s.misses++; s.misses >= 3 {
 			r.mu.Lock()
 			if r.sets[s.ns] == s {
@@ -147,12 +190,11 @@ func (r *NameReader) refreshAll() {
 func (r *NameReader) refresh(s *nameSet) bool {
 	dir := r.hostRoot
 	if s != r.host {
-		pid := s.pid.Load()
-		task := r.proc + "/" + strconv.Itoa(int(pid))
-		if ns, err := namespace(task, "mnt"); err != nil || ns != s.ns {
-			return false // the PID is another process by now
+		pid := r.inside(s)
+		if pid == 0 {
+			return false
 		}
-		dir = task + "/root"
+		dir = r.task(pid) + "/root"
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -182,6 +224,34 @@ func (r *NameReader) refresh(s *nameSet) bool {
 	s.names.Set(parsePasswd(passwd), parseGroup(group))
 	return true
 }
+
+// inside returns a process that is in the namespace of s, or 0.
+func (r *NameReader) inside(s *nameSet) int32 {
+	r.mu.Lock()
+	candidates := slices.Clone(s.candidates)
+	r.mu.Unlock()
+	found := int32(0)
+	for _, pid := range append([]int32{s.pid}, candidates...) {
+		if pid == 0 {
+			continue
+		}
+		// The PID may be another process by now.
+		if ns, err := namespace(r.task(pid), "mnt"); err == nil && ns == s.ns {
+			found = pid
+			break
+		}
+	}
+	r.mu.Lock()
+	s.found = found != 0
+	if s.found {
+		s.candidates = nil
+	}
+	r.mu.Unlock()
+	s.pid = found
+	return found
+}
+
+func (r *NameReader) task(pid int32) string { return r.proc + "/" + strconv.Itoa(int(pid)) }
 
 // read returns the contents of a regular file below root, or nil if its stamp is old
 // or there is no such file. Symbolic links are followed inside root only, and a named

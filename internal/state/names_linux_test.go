@@ -46,7 +46,7 @@ func TestNamesBelongToTheirMountNamespace(t *testing.T) {
 	t.Parallel()
 	r, _, _ := twoRoots(t)
 	r.ReadHost()
-	host, container := r.Of(8, 1), r.Of(9, 50)
+	host, container := r.Of(8, 1, 0), r.Of(9, 50, 1)
 	if got := userName(container, 1000); got != "<NA>" {
 		t.Errorf("before the files are read the container has user %q", got)
 	}
@@ -76,11 +76,27 @@ func TestNamesBelongToTheirMountNamespace(t *testing.T) {
 	}
 }
 
+func TestNamesAreReadThroughAnyProcessThatLives(t *testing.T) {
+	t.Parallel()
+	r, _, _ := twoRoots(t)
+	names := r.Of(9, 51, 50) // 51 is gone, its parent lives
+	for pid := int32(60); pid < 70; pid++ {
+		r.Of(9, pid, 50)
+	}
+	r.refreshAll()
+	if got := userName(names, 1000); got != "app" {
+		t.Errorf("user 1000 = %q, want app", got)
+	}
+	if n := len(r.asked); n > 5 {
+		t.Errorf("asked %d times at once for one namespace", n)
+	}
+}
+
 func TestNamesFollowTheFile(t *testing.T) {
 	t.Parallel()
 	r, host, _ := twoRoots(t)
 	r.ReadHost()
-	names := r.Of(8, 1)
+	names := r.Of(8, 1, 0)
 	write(t, host+"/etc/passwd", "eve:x:1000:1000::/:/bin/sh\n")
 	if err := os.Chtimes(host+"/etc/passwd", time.Time{}, time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
@@ -131,7 +147,7 @@ func TestNamesOfAHostileContainer(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.make(t, inside+"/etc/passwd")
-			names := r.Of(9, 50)
+			names := r.Of(9, 50, 1)
 			r.refreshAll()
 			if got := userName(names, 1000); got != "<NA>" {
 				t.Errorf("user 1000 = %q, want none", got)
@@ -144,7 +160,7 @@ func TestNameSetsAreBounded(t *testing.T) {
 	t.Parallel()
 	r, _, _ := twoRoots(t)
 	for ns := range uint32(2 * maxNameSets) {
-		r.Of(100+ns, 50)
+		r.Of(100+ns, 50, 1)
 	}
 	if n := len(r.sets); n > maxNameSets {
 		t.Errorf("%d sets of names, want at most %d", n, maxNameSets)

@@ -47,8 +47,9 @@ func NewScanner(t *Table, proc string, offset func() int64) *Scanner {
 	}
 }
 
-// Scan reads every process that runs. It is called after the kernel side is attached;
-// what was announced in the meantime is newer and stays.
+// Scan reads every process that runs. What was announced is newer and stays; what an
+// earlier scan found is read again. It is called before the kernel side is attached, so
+// that the first events find their ancestors, and after, for what changed in between.
 func (s *Scanner) Scan(ctx context.Context) error {
 	pids, err := s.pids()
 	if err != nil {
@@ -142,14 +143,14 @@ func (s *Scanner) add(pid int32) (*event.Process, int32, error) {
 		return p, ppid, nil
 	}
 	e, ok := t.waiting[k]
-	if ok && !e.named {
+	if ok && !e.named && !e.scanned {
 		return e.p, ppid, nil
 	}
 	if !ok {
 		e.p = &event.Process{PID: snap.PID, Start: snap.Start}
 	}
 	e.p.SetImage(image)
-	t.putWaiting(k, entry{p: e.p, bytes: n})
+	t.putWaiting(k, entry{p: e.p, bytes: n, scanned: true})
 	t.scans.read.Add(1)
 	return e.p, ppid, nil
 }

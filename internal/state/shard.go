@@ -129,7 +129,7 @@ func (s *Shard) Announce(snap *Snapshot) (p *event.Process, before *event.Image)
 	}
 	image, n := s.image(snap, before, parent)
 	e.p.SetImage(image)
-	e.named = false
+	e.named, e.scanned = false, false
 	e.bytes = n
 	if parent != nil && parent != e.p {
 		e.p.SetParent(parent)
@@ -335,7 +335,7 @@ func (s *Shard) image(snap *Snapshot, before *event.Image, parent *event.Process
 		i.ExecTime = before.ExecTime
 	}
 	if s.table.names != nil {
-		i.Names = s.table.names.Of(i.MntNS, snap.PID)
+		i.Names = s.table.names.Of(i.MntNS, snap.PID, i.PPID)
 	}
 
 	alike := [2]*event.Image{before}

@@ -68,9 +68,10 @@ type key struct {
 func keyOf(pid int32, start int64) key { return key{pid, start / tick} }
 
 type entry struct {
-	p     *event.Process
-	bytes int64
-	named bool // only the name is known
+	p       *event.Process
+	bytes   int64
+	named   bool // only the name is known
+	scanned bool // read from procfs
 }
 
 // NewTable returns an empty table.

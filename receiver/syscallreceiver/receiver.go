@@ -16,8 +16,13 @@ import (
 	"github.com/windhover/windhover/rules"
 )
 
-// backgroundTime bounds how long close waits for work that no event depends on.
-const backgroundTime = 3 * time.Second
+const (
+	// scanTime bounds how long open waits for the snapshot of what runs.
+	scanTime = 500 * time.Millisecond
+	// backgroundTime bounds how long close waits for work that no event depends on: a
+	// process can hold up who reads its memory through procfs, for ever.
+	backgroundTime = 3 * time.Second
+)
 
 // Parts of the source that can be wrong without ending it.
 const (
@@ -35,6 +40,8 @@ type reading struct {
 	probe   *probe // nil: samples are replayed
 	clock   *clock
 	table   *state.Table
+	// attached is closed when the kernel side is.
+	attached chan struct{}
 
 	stopCapture    context.CancelFunc
 	capturing      sync.WaitGroup
@@ -44,10 +51,9 @@ type reading struct {
 }
 
 // open begins to read. The kernel side is loaded before it returns, which takes a
-// fraction of a second, so that an error says what is missing; the snapshot of what
-// runs already is taken in the background.
+// fraction of a second, so that an error says what is missing.
 func open(c *Config, in *instance.Instance) (_ *reading, err error) {
-	r := &reading{Instance: in, config: c}
+	r := &reading{Instance: in, config: c, attached: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			r.unwind()
@@ -65,19 +71,17 @@ func open(c *Config, in *instance.Instance) (_ *reading, err error) {
 		Names:        names,
 	})
 	in.Account.SetProcesses(func() int { return r.table.Stats().Processes })
+	r.startBackground(proc, names)
 	r.startCapture()
 	if r.probe != nil {
-		// Readers run before the first sample can be made. What runs already is read
-		// after: what starts in between announces itself.
 		if err := r.probe.Attach(); err != nil {
-			r.stopCapture()
-			r.capturing.Wait()
+			r.stopReading()
 			return nil, err
 		}
+		close(r.attached)
 		r.undo = append(r.undo, in.Rules().OnSwap(r.useRules))
 		r.useRules(in.Rules().Set()) // there may have been a swap since openCapture
 	}
-	r.startBackground(proc, names)
 	in.Receiver.Logger.Info("watching system calls",
 		zap.Int("shards", r.capture.numShards()),
 		zap.Int("rules", len(in.Rules().Set().Rules())),
@@ -164,14 +168,22 @@ func (r *reading) startCapture() {
 }
 
 // startBackground starts the work beside the way of an event: the snapshot of what
-// runs, the names of users, the watch for losses.
+// runs, the names of users, the watch for losses. It returns when there is a snapshot,
+// or when it is taking too long.
 func (r *reading) startBackground(proc string, names *state.NameReader) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stopBackground = cancel
 	if r.probe != nil {
-		names.ReadHost()
-		r.background.Go(func() { names.Run(ctx) })
-		r.background.Go(func() { r.scan(ctx, proc) })
+		scanned := make(chan struct{})
+		r.background.Go(func() {
+			names.ReadHost()
+			names.Run(ctx)
+		})
+		r.background.Go(func() { r.scan(ctx, proc, scanned) })
+		select {
+		case <-scanned:
+		case <-time.After(scanTime):
+		}
 	}
 	watcher := ledger.NewDropWatcher(r.Account, r.config.Drops, ledger.DropActions{
 		Log:   r.logDrops,
@@ -181,9 +193,21 @@ func (r *reading) startBackground(proc string, names *state.NameReader) {
 	r.background.Go(func() { watcher.Run(ctx) })
 }
 
-func (r *reading) scan(ctx context.Context, proc string) {
+// scan reads what runs before the kernel side is attached, and says so; then after, for
+// what changed in between: whatever starts from then on announces itself.
+func (r *reading) scan(ctx context.Context, proc string, scanned chan<- struct{}) {
 	scanner := state.NewScanner(r.table, proc, r.clock.Offset)
-	if err := scanner.Scan(ctx); err != nil {
+	err := scanner.Scan(ctx)
+	close(scanned)
+	select {
+	case <-r.attached:
+	case <-ctx.Done():
+		return
+	}
+	if err == nil {
+		err = scanner.Scan(ctx)
+	}
+	if err != nil {
 		r.SetPart(partScan, "processes that ran before are known by name only: "+err.Error())
 		return
 	}
@@ -212,25 +236,29 @@ func (r *reading) logDrops(e *ledger.Episode) {
 
 // close ends everything in the order of the way of an event, so that nothing that was
 // captured is lost on it.
-func (r *reading) close(ctx context.Context) error {
+func (r *reading) close(context.Context) error {
 	var errs []error
 	if r.probe != nil {
 		errs = append(errs, r.probe.Detach())
 	}
-	// Handling an event never blocks, so this takes as long as what is in the rings.
-	// The memory of the rings must not go before the readers have ended.
-	r.stopCapture()
-	r.capturing.Wait()
-	// A process can hold up who reads its memory through procfs, for ever.
-	r.stopBackground()
-	bounded, cancel := context.WithTimeout(ctx, backgroundTime)
-	defer cancel()
-	errs = append(errs, within(bounded, "end background work", &r.background))
+	errs = append(errs, r.stopReading())
 	if r.probe != nil {
 		errs = append(errs, r.Account.SetKernelReader(nil))
 	}
 	r.unwind()
 	return errors.Join(errs...)
+}
+
+// stopReading ends what startCapture and startBackground started.
+func (r *reading) stopReading() error {
+	// Handling an event never blocks, so this takes as long as what is in the rings.
+	// The memory of the rings must not go before the readers have ended.
+	r.stopCapture()
+	r.capturing.Wait()
+	r.stopBackground()
+	ctx, cancel := context.WithTimeout(context.Background(), backgroundTime)
+	defer cancel()
+	return within(ctx, "end background work", &r.background)
 }
 
 func (r *reading) unwind() {
