@@ -126,10 +126,8 @@ func namedID(path []byte) []byte {
 	scope := bytes.TrimSuffix(path, []byte("/libvirt"))
 	if rest, ok := bytes.CutSuffix(scope, []byte(".scope")); ok {
 		const escaped = `-lxc\x2d` // systemd's escape of a hyphen
-		if i := bytes.Index(rest, []byte(escaped)); i >= 0 {
-			if id := rest[i+len(escaped):]; len(id) > 0 {
-				return id
-			}
+		if _, id, ok := bytes.Cut(rest, []byte(escaped)); ok && len(id) > 0 {
+			return id
 		}
 	}
 	if id := itemAfter(path, "/libvirt/lxc/"); id != nil {

@@ -67,7 +67,7 @@ func setExe(i *event.Image, path string) {
 		return
 	}
 	i.ExeIno = st.Ino
-	dev := uint64(st.Dev)
+	dev := st.Dev
 	major, minor := (dev>>8)&0xfff|(dev>>32)&^uint64(0xfff), dev&0xff|(dev>>12)&^uint64(0xff)
 	i.ExeDev = uint32(major<<20 | minor)
 	i.ExeMtime = st.Mtim.Nano()

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,9 +32,7 @@ func (p fakeProcess) write(t *testing.T, proc string) {
 		"status": "Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nNStgid:\t10\t20\nNSpid:\t10\t21\nNSpgid:\t3\t22\nNSsid:\t4\t23\n" +
 			"CapInh:\t0000000000000001\nCapPrm:\t0000000000000003\nCapEff:\t000001ffffffffff\n",
 	}
-	for name, text := range p.files {
-		files[name] = text
-	}
+	maps.Copy(files, p.files)
 	dir := filepath.Join(proc, fmt.Sprint(p.pid))
 	if err := os.MkdirAll(filepath.Join(dir, "ns"), 0o755); err != nil {
 		t.Fatal(err)

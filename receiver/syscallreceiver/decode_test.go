@@ -281,7 +281,7 @@ func TestLayoutIsThatOfTheHeader(t *testing.T) {
 	got := map[string]int{}
 	for _, m := range regexp.MustCompile(`(?s)struct (\w+) \{(.*?)\} __attribute__\(\(packed\)\)`).FindAllStringSubmatch(text, -1) {
 		offset := 0
-		for _, line := range strings.Split(m[2], ";") {
+		for line := range strings.SplitSeq(m[2], ";") {
 			f := strings.Fields(line)
 			if len(f) == 0 {
 				continue
@@ -290,7 +290,7 @@ func TestLayoutIsThatOfTheHeader(t *testing.T) {
 			if !ok {
 				t.Fatalf("struct %s has a member of unknown type %q", m[1], f[0])
 			}
-			for _, name := range strings.Split(strings.Join(f[1:], ""), ",") {
+			for name := range strings.SplitSeq(strings.Join(f[1:], ""), ",") {
 				name, count, isArray := strings.Cut(name, "[")
 				got[m[1]+"."+name] = offset
 				n := 1

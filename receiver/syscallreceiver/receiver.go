@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,8 +76,7 @@ func open(c *Config, in *instance.Instance) (_ *reading, err error) {
 	r.startCapture()
 	if r.probe != nil {
 		if err := r.probe.Attach(); err != nil {
-			r.stopReading()
-			return nil, err
+			return nil, errors.Join(err, r.stopReading())
 		}
 		close(r.attached)
 		r.undo = append(r.undo, in.Rules().OnSwap(r.useRules))
@@ -262,8 +262,8 @@ func (r *reading) stopReading() error {
 }
 
 func (r *reading) unwind() {
-	for i := len(r.undo) - 1; i >= 0; i-- {
-		r.undo[i]()
+	for _, undo := range slices.Backward(r.undo) {
+		undo()
 	}
 	r.undo = nil
 }

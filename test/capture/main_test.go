@@ -231,8 +231,7 @@ func (w *watch) stop(t testing.TB) {
 func run(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	if out, err := cmd.Output(); err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			out = append(out, exit.Stderr...)
 		}
 		t.Fatalf("run %s: %v: %s", strings.Join(cmd.Args, " "), err, out)
