@@ -165,24 +165,11 @@ func foldNumber(c *ir.Compare) ir.Expr {
 
 // compareText resolves a comparison with text constants.
 func (w *walk) compareText(x *syntax.Check, c *ir.Compare) ir.Expr {
-	if len(x.Lists) == 1 && len(x.Values) == 0 {
-		l := w.c.Lists[x.Lists[0].List]
-		if l.texts.Values == nil {
-			l.texts.Values = l.Items
-		}
-		c.Texts = &l.texts
-	} else {
-		values := w.operands(x)
-		texts := make([]string, len(values))
-		for i, v := range values {
-			texts[i] = v.Text
-		}
-		c.Texts = &ir.Texts{Values: texts}
-	}
+	c.Texts = w.texts(x)
 	switch x.Op {
 	case syntax.BContains, syntax.BStartsWith:
-		decoded := make([]string, len(c.Texts.Values))
-		for i, s := range c.Texts.Values {
+		decoded := make([]string, c.Texts.Len())
+		for i, s := range c.Texts.All() {
 			b, err := hex.DecodeString(s)
 			if err != nil {
 				w.fail(x.Span, "operator %q takes an even number of hexadecimal digits, not %q", x.Op, s)
@@ -192,7 +179,7 @@ func (w *walk) compareText(x *syntax.Check, c *ir.Compare) ir.Expr {
 		}
 		c.Texts = &ir.Texts{Values: decoded}
 	case syntax.Regex:
-		for _, s := range c.Texts.Values {
+		for _, s := range c.Texts.All() {
 			re, err := compileRegexp(s)
 			if err != nil {
 				w.fail(valueSpan(x, s), "read regular expression: %v", err)
@@ -202,6 +189,30 @@ func (w *walk) compareText(x *syntax.Check, c *ir.Compare) ir.Expr {
 		}
 	}
 	return c
+}
+
+// largeList is how many items a list has that is shared rather than written out.
+const largeList = 200
+
+// texts returns the text constants of x.
+func (w *walk) texts(x *syntax.Check) *ir.Texts {
+	t := &ir.Texts{Values: make([]string, 0, len(x.Values))}
+	refs := x.Lists
+	for i := 0; i <= len(x.Values); i++ {
+		for ; len(refs) > 0 && refs[0].At == i; refs = refs[1:] {
+			l := w.c.Lists[refs[0].List]
+			if len(l.Items) < largeList {
+				t.Values = append(t.Values, l.Items...)
+				continue
+			}
+			l.texts.Values = l.Items
+			t.Lists = append(t.Lists, &l.texts)
+		}
+		if i < len(x.Values) {
+			t.Values = append(t.Values, x.Values[i].Text)
+		}
+	}
+	return t
 }
 
 // compileRegexp compiles a pattern that must match the whole text. The language is

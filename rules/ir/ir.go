@@ -60,9 +60,34 @@ func (*Types) expr()   {}
 func (*Exists) expr()  {}
 func (*Compare) expr() {}
 
-// Texts are text constants. Comparisons that name the same lists share one, so that
-// what is made of it is made once.
-type Texts struct{ Values []string }
+// Texts are text constants: Values, and those of Lists. A large list is one Texts, which
+// all comparisons that name the list share, so that what is made of it is made once.
+type Texts struct {
+	Values []string
+	Lists  []*Texts // have no Lists themselves
+}
+
+// Len returns how many texts there are.
+func (t *Texts) Len() int {
+	n := len(t.Values)
+	for _, l := range t.Lists {
+		n += len(l.Values)
+	}
+	return n
+}
+
+// All returns every text.
+func (t *Texts) All() []string {
+	if len(t.Lists) == 0 {
+		return t.Values
+	}
+	all := make([]string, 0, t.Len())
+	all = append(all, t.Values...)
+	for _, l := range t.Lists {
+		all = append(all, l.Values...)
+	}
+	return all
+}
 
 // Op is a comparison operator on a value and one operand, or on a value and all
 // operands.

@@ -193,19 +193,14 @@ const minSet = 9 // texts that are looked up rather than compared one by one
 
 // textTest returns the test of one text against the operands of x.
 func textTest(b *builder, x *ir.Compare) func([]byte) bool {
-	values := x.Texts.Values
 	if x.Op == ir.PMatch {
-		tree, ok := b.paths[x.Texts]
-		if !ok {
-			tree = newPathTree(values)
-			b.paths[x.Texts] = tree
-		}
-		return tree.match
+		return b.pathTest(x.Texts)
 	}
 	oneOf := x.Op == ir.In || x.Op == ir.Intersects || x.Op == ir.Equal && x.Modifier == ir.AnyOf
-	if oneOf && len(values) != 1 {
+	if oneOf && x.Texts.Len() != 1 {
 		return b.oneOfTexts(x.Texts)
 	}
+	values := x.Texts.All()
 	tests := make([]func([]byte) bool, len(values))
 	for i, s := range values {
 		if x.Op == ir.Regexp {
@@ -217,31 +212,61 @@ func textTest(b *builder, x *ir.Compare) func([]byte) bool {
 	return combine(x.Modifier, tests)
 }
 
+// parts returns t as Texts without Lists.
+func parts(t *ir.Texts) []*ir.Texts {
+	if len(t.Lists) == 0 {
+		return []*ir.Texts{t}
+	}
+	if len(t.Values) == 0 {
+		return t.Lists
+	}
+	return append([]*ir.Texts{{Values: t.Values}}, t.Lists...)
+}
+
+// pathTest tests for a path of t that is a prefix.
+func (b *builder) pathTest(t *ir.Texts) func([]byte) bool {
+	var tests []func([]byte) bool
+	for _, part := range parts(t) {
+		tree, ok := b.paths[part]
+		if !ok {
+			tree = newPathTree(part.Values)
+			b.paths[part] = tree
+		}
+		tests = append(tests, tree.match)
+	}
+	return combine(ir.AnyOf, tests)
+}
+
 // oneOfTexts tests for equality with any of t.
 func (b *builder) oneOfTexts(t *ir.Texts) func([]byte) bool {
-	values := t.Values
-	if len(values) < minSet {
-		return func(v []byte) bool {
-			for _, s := range values {
-				if string(v) == s {
-					return true
+	var tests []func([]byte) bool
+	for _, part := range parts(t) {
+		values := part.Values
+		if len(values) < minSet {
+			tests = append(tests, func(v []byte) bool {
+				for _, s := range values {
+					if string(v) == s {
+						return true
+					}
 				}
+				return false
+			})
+			continue
+		}
+		set, ok := b.sets[part]
+		if !ok {
+			set = make(map[string]struct{}, len(values))
+			for _, s := range values {
+				set[s] = struct{}{}
 			}
-			return false
+			b.sets[part] = set
 		}
+		tests = append(tests, func(v []byte) bool {
+			_, ok := set[string(v)]
+			return ok
+		})
 	}
-	set, ok := b.sets[t]
-	if !ok {
-		set = make(map[string]struct{}, len(values))
-		for _, s := range values {
-			set[s] = struct{}{}
-		}
-		b.sets[t] = set
-	}
-	return func(v []byte) bool {
-		_, ok := set[string(v)]
-		return ok
-	}
+	return combine(ir.AnyOf, tests)
 }
 
 // singleText returns the test of a text against one operand.

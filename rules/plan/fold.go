@@ -137,7 +137,7 @@ func isEquality(c *ir.Compare) bool {
 		return false
 	}
 	return (c.Op == ir.In || c.Op == ir.Intersects || c.Op == ir.Equal) &&
-		(c.Modifier == ir.AnyOf || len(c.Texts.Values) == 1)
+		(c.Modifier == ir.AnyOf || c.Texts.Len() == 1)
 }
 
 // joinEqualities makes one set of the constants that alternatives compare the same
@@ -147,7 +147,7 @@ func joinEqualities(xs []ir.Expr) []ir.Expr {
 	at := map[string]int{}
 	for _, x := range xs {
 		c, ok := x.(*ir.Compare)
-		if !ok || !isEquality(c) || c.Term.Field == nil || len(c.Texts.Values) > maxConstants {
+		if !ok || !isEquality(c) || c.Term.Field == nil || c.Texts.Len() > maxConstants {
 			out = append(out, x)
 			continue
 		}
@@ -202,10 +202,9 @@ func (b *builder) appendKey(dst []byte, x ir.Expr) []byte {
 			return appendTermKey(append(dst, 'R'), x.Right)
 		}
 		if x.Texts != nil {
-			const written = 64 // larger sets are the same if they come from the same list
-			if len(x.Texts.Values) > written {
+			for _, l := range x.Texts.Lists {
 				dst = append(dst, '@')
-				return binary.LittleEndian.AppendUint64(dst, uint64(uintptr(unsafe.Pointer(x.Texts))))
+				dst = binary.LittleEndian.AppendUint64(dst, uint64(uintptr(unsafe.Pointer(l))))
 			}
 			for _, s := range x.Texts.Values {
 				dst = binary.AppendUvarint(dst, uint64(len(s)))

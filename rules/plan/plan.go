@@ -518,7 +518,7 @@ func cost(x ir.Expr) int {
 			return n + 40
 		}
 		if x.Texts != nil {
-			return n + each*min(len(x.Texts.Values), 15)
+			return n + each*min(x.Texts.Len(), 15)
 		}
 		return n + min(len(x.Ints)+2*len(x.Addrs)+3*len(x.Nets), 15)
 	}

@@ -57,8 +57,8 @@ func columnOf(x ir.Expr) (column, bool) {
 		col.by = byNet
 		return col, c.Op != ir.NotEqual && c.Modifier == ir.AnyOf && len(c.Nets) <= maxConstants
 	}
-	if c.Texts == nil || len(c.Texts.Values) == 0 || len(c.Texts.Values) > maxConstants ||
-		c.Modifier != ir.AnyOf && len(c.Texts.Values) > 1 {
+	if c.Texts == nil || c.Texts.Len() == 0 || c.Texts.Len() > maxConstants ||
+		c.Modifier != ir.AnyOf && c.Texts.Len() > 1 {
 		return column{}, false
 	}
 	switch c.Op {
@@ -69,7 +69,7 @@ func columnOf(x ir.Expr) (column, bool) {
 	case ir.EndsWith:
 		col.by = bySuffix
 	case ir.Glob:
-		for _, s := range c.Texts.Values {
+		for _, s := range c.Texts.All() {
 			if literalPrefix(s) == "" {
 				return column{}, false
 			}
@@ -92,9 +92,9 @@ func entriesOf(x ir.Expr) (entries []string, whole bool) {
 		return entries, true
 	}
 	if c.Op != ir.Glob {
-		return c.Texts.Values, true
+		return c.Texts.All(), true
 	}
-	for _, s := range c.Texts.Values {
+	for _, s := range c.Texts.All() {
 		entries = append(entries, literalPrefix(s))
 	}
 	return entries, false
@@ -239,7 +239,7 @@ func affixMatcher(by column, xs []ir.Expr) Matcher {
 	}
 	for _, x := range xs {
 		c := x.(*ir.Compare)
-		for _, s := range c.Texts.Values {
+		for _, s := range c.Texts.All() {
 			switch c.Op {
 			case ir.StartsWith, ir.EndsWith:
 				add(s, func([]byte) bool { return true })
