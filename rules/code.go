@@ -34,6 +34,19 @@ const (
 	WarnUnknownKey             Code = "LOAD_UNKNOWN_KEY"
 )
 
+// Codes of what package lint finds. Falco has none of them.
+const (
+	LintShadowed         Code = "LINT_SHADOWED_RULE"
+	LintNever            Code = "LINT_NEVER_HOLDS"
+	LintAlways           Code = "LINT_ALWAYS_HOLDS"
+	LintAppendPrecedence Code = "LINT_APPEND_PRECEDENCE"
+	LintNegativeMissing  Code = "LINT_NEGATIVE_ON_MISSING"
+	LintNotEqualAny      Code = "LINT_NOT_EQUAL_ANY"
+	LintNAText           Code = "LINT_NA_TEXT"
+	LintFieldAsText      Code = "LINT_FIELD_AS_TEXT"
+	LintListAsText       Code = "LINT_LIST_AS_TEXT"
+)
+
 var codeTexts = map[Code]string{
 	ErrFileRead:         "File read error",
 	ErrYAMLParse:        "YAML parse error",
@@ -58,6 +71,16 @@ var codeTexts = map[Code]string{
 	WarnInvalidListName:        "Invalid list name",
 	WarnCondition:              "Warning in rule condition",
 	WarnUnknownKey:             "Unknown key in item definition",
+
+	LintShadowed:         "Rule shadowed by an earlier one under rule_matching: first",
+	LintNever:            "Condition, or a part of it, that never holds",
+	LintAlways:           "Condition, or a part of it, that always holds",
+	LintAppendPrecedence: "Appended text binds tighter than what it is appended to",
+	LintNegativeMissing:  "Negative comparison with a field that has no value on these events",
+	LintNotEqualAny:      "!= on a field of several values holds if one of them differs",
+	LintNAText:           "Comparison with <NA> of a field that is never <NA>",
+	LintFieldAsText:      "Text that looks like a field",
+	LintListAsText:       "Text that looks like a list or a macro",
 }
 
 // Text returns a short description of the code.

@@ -79,6 +79,16 @@ func wildcard(pattern, name string) bool {
 // Compile makes a Set of the files, which are read one after the other: what a file
 // defines, later ones may change. The Set is nil if the Report has errors.
 func Compile(files []File, o Options) (*Set, *Report) {
+	c, r := compileFiles(files, o)
+	if !r.OK() {
+		return nil, r
+	}
+	return newSet(c, files, c.options), r
+}
+
+// compileFiles reads and compiles the files one after the other, and returns the
+// compiler of the state after the last.
+func compileFiles(files []File, o Options) (*compiler, *Report) {
 	st := &state{broken: map[string]bool{}}
 	if o.Lookup == nil {
 		o.Lookup = field.Lookup
@@ -104,10 +114,7 @@ func Compile(files []File, o Options) (*Set, *Report) {
 	if last == nil {
 		last = newCompiler(st, o)
 	}
-	if !r.OK() {
-		return nil, r
-	}
-	return newSet(last, files, o), r
+	return last, r
 }
 
 // compiler makes rules of the state after one file.
@@ -124,8 +131,16 @@ type compiler struct {
 
 	rules    []*Rule
 	exprs    []ir.Expr
+	read     []readRule // what rules and exprs were made of
 	errors   []Problem
 	warnings []Problem
+}
+
+// readRule is a rule as it was read.
+type readRule struct {
+	rule *rule
+	tree syntax.Expr
+	text located // that the tree was read from
 }
 
 func newCompiler(st *state, o Options) *compiler {
@@ -363,6 +378,7 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 		return
 	}
 	c.add(r, expr, tmpl, text)
+	c.read = append(c.read, readRule{r, x, text})
 }
 
 // output compiles the output of a rule. The template is nil if it has errors; ok is

@@ -21,6 +21,8 @@ type FileReport struct {
 	Name     string
 	Errors   []Problem
 	Warnings []Problem
+	// Lints are what package lint adds: warnings that Falco does not have.
+	Lints []Problem
 }
 
 // Problem is one error or warning.
@@ -87,6 +89,36 @@ func (r *Report) Warnings() []Problem {
 	})
 }
 
+// Lints returns what package lint found, each once.
+func (r *Report) Lints() []Problem {
+	return r.collect(func(f FileReport) []Problem { return f.Lints })
+}
+
+// AddLints adds lints to the reports of the files that they are in.
+func (r *Report) AddLints(ps []Problem) {
+	for _, p := range ps {
+		for i := range r.Files {
+			if r.Files[i].Name == p.File {
+				r.Files[i].Lints = append(r.Files[i].Lints, p)
+				break
+			}
+		}
+	}
+}
+
+// All returns everything that was found, each once, in the order of the files.
+func (r *Report) All() []Problem {
+	ps := slices.Concat(r.Errors(), r.Warnings(), r.Lints())
+	order := map[string]int{}
+	for i, f := range r.Files {
+		order[f.Name] = i
+	}
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return ps
+}
+
 func (r *Report) collect(of func(FileReport) []Problem) []Problem {
 	var out []Problem
 	seen := map[string]bool{}
@@ -149,16 +181,8 @@ func (r *Report) Err() error {
 // WriteText writes every problem for people, in the order of the files: the place, what
 // is wrong, what to do, and the line with a mark under what is meant.
 func (r *Report) WriteText(w io.Writer) error {
-	ps := append(r.Errors(), r.Warnings()...)
-	order := map[string]int{}
-	for i, f := range r.Files {
-		order[f.Name] = i
-	}
-	slices.SortStableFunc(ps, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
 	var b strings.Builder
-	for _, p := range ps {
+	for _, p := range r.All() {
 		fmt.Fprintf(&b, "%s [%s]\n", p.String(), p.Code)
 		if line, mark := p.mark(); line != "" {
 			fmt.Fprintf(&b, "   %s\n   %s\n", line, mark)
@@ -210,6 +234,7 @@ type jsonFile struct {
 	Successful bool          `json:"successful"`
 	Errors     []jsonProblem `json:"errors"`
 	Warnings   []jsonProblem `json:"warnings"`
+	Lints      []jsonProblem `json:"lints,omitempty"`
 }
 
 type jsonProblem struct {
@@ -241,7 +266,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	for _, f := range r.Files {
 		out.Results = append(out.Results, jsonFile{
 			Name: f.Name, Successful: len(f.Errors) == 0,
-			Errors: jsonProblems(f.Errors), Warnings: jsonProblems(f.Warnings),
+			Errors: jsonProblems(f.Errors), Warnings: jsonProblems(f.Warnings), Lints: jsonProblems(f.Lints),
 		})
 	}
 	enc := json.NewEncoder(w)
