@@ -40,7 +40,7 @@ watches nothing. The exit code is 1 if there are errors, and 2 if a file cannot 
 				return errReported
 			}
 			if format == "text" {
-				_, err = fmt.Fprintf(c.stdout, "%d rules in %d files are right\n", len(set.Rules()), len(files))
+				_, err = fmt.Fprintf(c.stdout, "no errors; rules: %d, files: %d\n", len(set.Rules()), len(files))
 			}
 			return err
 		},

@@ -103,7 +103,7 @@ func EncodeAlerts(alerts []*alert.Alert, res Resource) plog.Logs {
 			if a.Source != nil && a.Source.Host != "" {
 				host.HostName = a.Source.Host
 			}
-			host.put(rl.Resource().Attributes())
+			host.Put(rl.Resource().Attributes())
 			putContainer(rl.Resource().Attributes(), a)
 			scope := rl.ScopeLogs().AppendEmpty()
 			scope.Scope().SetName(ScopeName)

@@ -25,7 +25,7 @@ type MetricReader struct {
 // NewMetricReader returns a reader of b whose metrics belong to res.
 func NewMetricReader(b *ledger.Book, res Resource) (*MetricReader, error) {
 	m := pcommon.NewMap()
-	res.put(m)
+	res.Put(m)
 	var attrs []attribute.KeyValue
 	for k, v := range m.All() {
 		attrs = append(attrs, attribute.String(k, v.Str()))

@@ -44,7 +44,8 @@ func HostResource(version string) Resource {
 	return r
 }
 
-func (r *Resource) put(m pcommon.Map) {
+// Put adds the attributes of r to m.
+func (r *Resource) Put(m pcommon.Map) {
 	service := r.ServiceName
 	if service == "" {
 		service = "windhover"

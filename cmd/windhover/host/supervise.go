@@ -33,7 +33,8 @@ type source struct {
 	receiver receiver.Logs
 	status   *status
 	phase    phase
-	err      error // why it failed
+	err      error  // why it failed
+	ended    string // why it ended
 	since    time.Time
 	begun    time.Time
 	backoff  time.Duration
@@ -168,7 +169,7 @@ func (s *source) observe(ctx context.Context) {
 			s.fail(ctx, last.err)
 			return
 		case componentstatus.StatusStopped:
-			s.setPhase(phaseEnded)
+			s.end("it stopped")
 			return
 		default:
 		}
@@ -180,8 +181,7 @@ func (s *source) observe(ctx context.Context) {
 		case ledger.StateFailed:
 			s.fail(ctx, errors.New(reason))
 		case ledger.StateEnded:
-			s.h.Logger.Info("source has reached its end", zap.Stringer("receiver", s.ID), zap.String("reason", reason))
-			s.setPhase(phaseEnded)
+			s.end(reason)
 		default:
 		}
 	default:
@@ -191,6 +191,14 @@ func (s *source) observe(ctx context.Context) {
 func (s *source) setPhase(p phase) {
 	s.mu.Lock()
 	s.phase, s.since = p, time.Now()
+	s.mu.Unlock()
+}
+
+// end takes note of the end of a source. Its receiver stays, with what it still has to
+// deliver, until all is shut down.
+func (s *source) end(reason string) {
+	s.mu.Lock()
+	s.phase, s.since, s.ended = phaseEnded, time.Now(), reason
 	s.mu.Unlock()
 }
 
@@ -263,7 +271,7 @@ func (s *source) report() report {
 	case phaseFailed:
 		state, r.Reason = ledger.StateFailed, s.err.Error()
 	case phaseEnded:
-		state = ledger.StateEnded
+		state, r.Reason = ledger.StateEnded, s.ended
 	case phaseRunning:
 		state = ledger.StateOK
 		if last := s.status.read(); last.status == componentstatus.StatusRecoverableError {

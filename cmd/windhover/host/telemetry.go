@@ -51,15 +51,18 @@ func newTelemetry(s Settings, send func(pmetric.Metrics) error) (*telemetry, err
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	attributes := resourceAttributes(s.Build.Version, cfg.Resource)
 	res := pcommon.NewResource()
-	var forSDK []attribute.KeyValue
-	for name, value := range attributes {
+	host := otlp.HostResource(s.Build.Version)
+	host.Put(res.Attributes())
+	for name, value := range cfg.Resource {
 		res.Attributes().PutStr(name, value)
-		forSDK = append(forSDK, attribute.String(name, value))
+	}
+	var attributes []attribute.KeyValue
+	for name, value := range res.Attributes().All() {
+		attributes = append(attributes, attribute.String(name, value.Str()))
 	}
 	o := []sdkmetric.Option{
-		sdkmetric.WithResource(resource.NewSchemaless(forSDK...)),
+		sdkmetric.WithResource(resource.NewSchemaless(attributes...)),
 		sdkmetric.WithReader(scraped),
 		// The tables of metrics bound the number of series; a limit would put whole
 		// system calls and rules together.
@@ -82,29 +85,6 @@ func newTelemetry(s Settings, send func(pmetric.Metrics) error) (*telemetry, err
 		Resource:       res,
 	}
 	return t, nil
-}
-
-// resourceAttributes are those of this host and what the user set, which wins.
-func resourceAttributes(version string, set map[string]string) map[string]string {
-	r := otlp.HostResource(version)
-	m := map[string]string{
-		"service.name": "windhover", "service.version": r.ServiceVersion, "service.instance.id": r.HostName,
-		"host.name": r.HostName, "host.id": r.HostID, "host.arch": r.HostArch, "os.type": r.OSType,
-		"k8s.node.name": r.NodeName, "k8s.cluster.name": r.ClusterName,
-	}
-	for name, value := range m {
-		if value == "" {
-			delete(m, name)
-		}
-	}
-	for name, value := range set {
-		if value == "" {
-			delete(m, name)
-			continue
-		}
-		m[name] = value
-	}
-	return m
 }
 
 func (t *telemetry) flush(ctx context.Context) error    { return t.provider.ForceFlush(ctx) }
