@@ -176,3 +176,41 @@ func TestTablesArePrinted(t *testing.T) {
 		})
 	}
 }
+
+func TestMemoryLimitOfTheControlGroup(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		group string            // /proc/self/cgroup
+		files map[string]string // memory.max by group
+		want  int64
+	}{
+		{"its own", "0::/a/b\n", map[string]string{"a/b": "100\n", "a": "max\n"}, 100},
+		{"one above that is less", "0::/a/b\n", map[string]string{"a/b": "100\n", "a": "50\n"}, 50},
+		{"that of a container, which sees its group as the root", "0::/\n", map[string]string{"": "70\n"}, 70},
+		{"none", "0::/a\n", map[string]string{"a": "max\n"}, 0},
+		{"none in version 1", "5:memory:/a\n", map[string]string{"a": "100\n"}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			writeBelow(t, root, "proc/self/cgroup", tt.group)
+			for group, text := range tt.files {
+				writeBelow(t, root, filepath.Join("sys/fs/cgroup", group, "memory.max"), text)
+			}
+			got, ok := groupLimit(root)
+			if got != tt.want || ok != (tt.want != 0) {
+				t.Errorf("groupLimit = %d, %v, want %d", got, ok, tt.want)
+			}
+		})
+	}
+}
+
+func writeBelow(tb testing.TB, root, name, text string) {
+	tb.Helper()
+	name = filepath.Join(root, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		tb.Fatal(err)
+	}
+	write(tb, name, text)
+}

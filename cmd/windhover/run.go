@@ -6,7 +6,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
-	"runtime"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -176,19 +176,18 @@ func limitMemory(limit int64, logger *zap.Logger) {
 	if os.Getenv("GOMEMLIMIT") != "" || limit == 0 {
 		return
 	}
-	if group, ok := groupLimit(); ok && group-group/10 < limit {
+	if group, ok := groupLimit("/"); ok && group-group/10 < limit {
 		limit = group - group/10
 		logger.Info("memory limit follows the control group", zap.Int64("bytes", limit))
 	}
 	debug.SetMemoryLimit(limit)
 }
 
-// groupLimit returns the memory limit of the control group (v2) of this process.
-func groupLimit() (int64, bool) {
-	if runtime.GOOS != "linux" {
-		return 0, false
-	}
-	text, err := os.ReadFile("/proc/self/cgroup")
+// groupLimit returns the least memory limit of the control group (v2) of this process
+// and those above it, as files below root tell it. Elsewhere than on Linux there are
+// none.
+func groupLimit(root string) (int64, bool) {
+	text, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
 		return 0, false
 	}
@@ -198,16 +197,19 @@ func groupLimit() (int64, bool) {
 			continue
 		}
 		least, found := int64(math.MaxInt64), false
-		// A limit may stand at any level above.
 		for ; ; path = path[:max(0, strings.LastIndexByte(path, '/'))] {
-			text, err := os.ReadFile("/sys/fs/cgroup" + path + "/memory.max")
+			text, err := os.ReadFile(filepath.Join(root, "sys/fs/cgroup", path, "memory.max"))
 			if err == nil {
 				if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n < least {
 					least, found = n, true
 				}
 			}
-			if path == "" {
-				return least, found
+			switch {
+			case path != "":
+			case found:
+				return least, true
+			default:
+				return 0, false
 			}
 		}
 	}
