@@ -101,6 +101,9 @@ func singleValues(items []string, position map[string]int, own int) ([]string, b
 // expand puts the lists into the text of a condition, as marks or written out.
 func (c *compiler) expand(t located, marks bool) located {
 	for i := range c.expansions {
+		if len(t.s) > syntax.MaxSize {
+			break // lists that bring in each other multiply; the parser refuses such a text
+		}
 		e := &c.expansions[i]
 		text := e.text
 		if marks && e.mark != "" {
@@ -121,7 +124,7 @@ func replaceList(t located, name, text string, empty bool) (located, bool) {
 	}
 	var b textBuilder
 	done, used := 0, false // t.s[:done] is in b
-	for from := 0; ; {
+	for from := 0; b.b.Len() <= syntax.MaxSize; {
 		n := strings.Index(t.s[from:], name)
 		if n < 0 {
 			break

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -46,13 +47,10 @@ func (t located) trim() located {
 // slice returns bytes from to to of t.
 func (t located) slice(from, to int) located {
 	out := located{s: t.s[from:to]}
-	for i, p := range t.parts {
-		end := len(t.s)
-		if i+1 < len(t.parts) {
-			end = t.parts[i+1].start
-		}
-		if end <= from && i+1 < len(t.parts) || p.start >= to && len(out.parts) > 0 {
-			continue
+	for i := t.index(from); i < len(t.parts); i++ {
+		p := t.parts[i]
+		if p.start >= to && len(out.parts) > 0 {
+			break
 		}
 		if p.start < from {
 			if !p.fixed {
@@ -66,15 +64,18 @@ func (t located) slice(from, to int) located {
 	return out
 }
 
+// index returns the position of the part that byte off is in.
+func (t located) index(off int) int {
+	i, found := slices.BinarySearchFunc(t.parts, off, func(p part, off int) int { return p.start - off })
+	if !found && i > 0 {
+		i--
+	}
+	return i
+}
+
 // at returns the part that byte off is in, and its offset there.
 func (t located) at(off int) (part, int) {
-	p := t.parts[0]
-	for _, q := range t.parts {
-		if q.start > off {
-			break
-		}
-		p = q
-	}
+	p := t.parts[t.index(off)]
 	return p, off - p.start
 }
 

@@ -234,6 +234,14 @@ func unsigned(text string) (uint32, bool) {
 func (p *page) place(n *yaml.Node, off int) int {
 	i := p.offset(n.Line, n.Column)
 	end := len(p.data)
+	for i < end && (p.data[i] == '&' && n.Anchor != "" || p.data[i] == '!' && n.Style&yaml.TaggedStyle != 0) {
+		for i < end && !isWhite(p.data[i]) {
+			i++
+		}
+		for i < end && isWhite(p.data[i]) {
+			i++
+		}
+	}
 	switch n.Style &^ yaml.TaggedStyle {
 	case yaml.LiteralStyle, yaml.FoldedStyle:
 		for i < end && p.data[i] != '\n' { // the header, with a comment perhaps

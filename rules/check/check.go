@@ -15,6 +15,10 @@ import (
 	"github.com/windhover/windhover/rules/syntax"
 )
 
+// MaxComparisons is how many comparisons a condition has at most, with its macros
+// written out: macros that use each other twice double with each step.
+const MaxComparisons = 20_000
+
 // Kind sorts problems by what the loader does about them.
 type Kind uint8
 
@@ -84,6 +88,7 @@ type Checker struct {
 // checkedMacro is what came of checking a macro for the source.
 type checkedMacro struct {
 	expr     ir.Expr // nil: it has errors
+	size     int     // comparisons, those of macros in it counted again for each use
 	problems []Problem
 	active   bool // being checked: a use of it now is a loop
 	told     bool // its errors have been handed out
@@ -110,6 +115,7 @@ type walk struct {
 	macro      string // whose text it is, if it is a macro's
 	visibility int    // of the macro
 	whole      syntax.Span
+	size       int
 	failed     bool
 	problems   []Problem
 	seen       map[string]bool // macros whose warnings are among the problems
@@ -147,6 +153,7 @@ func (w *walk) expr(x syntax.Expr) ir.Expr {
 		return w.use(x)
 	case *syntax.Check:
 		w.whole = x.Span
+		w.size++
 		return w.check(x)
 	}
 	panic(fmt.Sprintf("BUG: check: condition %T", x))
@@ -183,7 +190,7 @@ func (w *walk) use(x *syntax.Macro) ir.Expr {
 		w.c.macros[x.Name] = done
 		inner := walk{c: w.c, macro: x.Name, visibility: m.Visibility, seen: map[string]bool{}}
 		done.expr = inner.expr(m.Expr)
-		done.problems, done.active = inner.problems, false
+		done.problems, done.active, done.size = inner.problems, false, inner.size
 		if inner.failed {
 			done.expr = nil
 		}
@@ -202,6 +209,10 @@ func (w *walk) use(x *syntax.Macro) ir.Expr {
 		done.told = true
 	}
 	w.failed = w.failed || done.expr == nil
+	if w.size += done.size; w.size > MaxComparisons {
+		w.size = 0
+		w.fail(x.Span, "with its macros written out the condition has more than %d comparisons", MaxComparisons)
+	}
 	return done.expr
 }
 

@@ -164,3 +164,6 @@ func appendQuoted(dst []byte, s string) []byte {
 	}
 	return append(dst, '"')
 }
+
+// QuoteValue returns a value as the canonical text of a list has it.
+func QuoteValue(s string) string { return string(Value{Text: s}.appendText(nil)) }

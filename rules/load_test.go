@@ -1,0 +1,439 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/windhover/windhover/rules/syntax"
+)
+
+func report(text string) *Report {
+	_, r := Compile([]File{{"r.yaml", []byte(text)}}, Options{})
+	return r
+}
+
+func TestProblemsPointIntoTheFile(t *testing.T) {
+	t.Parallel()
+	const tail = "\n  output: .\n  priority: INFO\n  desc: d\n"
+	for _, tt := range []struct {
+		name, text string
+		want       string // of the first problem: line:column excerpt at the mark
+	}{
+		{"a plain scalar", "- rule: r\n  condition: evt.type=open and proc.nmae=a" + tail, "2:32 proc.nmae"},
+		{"a plain scalar over lines", "- rule: r\n  condition: evt.type=open\n    and proc.nmae=a" + tail, "3:9 proc.nmae"},
+		{"a literal block", "- rule: r\n  condition: |\n    evt.type=open\n\n      and proc.nmae=a" + tail, "5:11 proc.nmae"},
+		{"a folded block", "- rule: r\n  condition: >\n    evt.type=open\n    and\n    proc.nmae=a" + tail, "5:5 proc.nmae"},
+		{"a folded block with a header", "- rule: r\n  condition: >-  # why\n    evt.type=open and proc.nmae=a" + tail, "3:23 proc.nmae"},
+		{"double quotes", "- rule: r\n  condition: \"evt.type=open and proc.cmdline=\\\"a\\\" and proc.nmae=a\"" + tail, "2:56 proc.nmae"},
+		{"double quotes with other escapes", "- rule: r\n  condition: \"proc.name = '\\u00e9\\x41' and evt.type=open and proc.nmae=a\"" + tail, "2:62 proc.nmae"},
+		{"double quotes over lines", "- rule: r\n  condition: \"evt.type=open \\\n     and\n     proc.nmae=a\"" + tail, "4:6 proc.nmae"},
+		{"single quotes", "- rule: r\n  condition: 'proc.name = ''a'' and proc.nmae=a and evt.type=open'" + tail, "2:37 proc.nmae"},
+		{"after characters of several bytes", "- rule: r\n  condition: proc.name = é and proc.nmae=a and evt.type=open" + tail, "2:32 proc.nmae"},
+		{"after a list", "- list: l\n  items: [x, y]\n- rule: r\n  condition: evt.type=open and proc.name in (l) and proc.nmae=a" + tail, "4:53 proc.nmae"},
+		{"in the text of a list", "- list: l\n  items: [x, '(']\n- rule: r\n  condition: evt.type=open and proc.name in (l)" + tail, "4:46 l"},
+		{"in what was appended", "- rule: r\n  condition: evt.type=open" + tail + "- rule: r\n  condition: and proc.nmae=a\n  override: {condition: append}\n", "7:18 proc.nmae"},
+		{"in a macro", "- macro: m\n  condition: proc.nmae=a\n- rule: r\n  condition: evt.type=open and m" + tail, "2:14 proc.nmae"},
+		{"in an exception", "- rule: r\n  condition: evt.type=open" + tail + "  exceptions:\n  - name: e\n    fields: [proc.pid]\n    values:\n    - [seven]\n", "10:8 seven"},
+		{"in an output", "- rule: r\n  condition: evt.type=open\n  output: >\n    name=%proc.name\n    x=%proc.nmae\n  priority: INFO\n  desc: d\n", "5:8 proc.nmae"},
+		{"with windows line ends", "- rule: r\r\n  condition: >\r\n    evt.type=open\r\n    and proc.nmae=a\r\n  output: .\r\n  priority: INFO\r\n  desc: d\r\n", "4:9 proc.nmae"},
+		{"in the second document", "---\n- list: l\n  items: [a]\n---\n- rule: r\n  condition: evt.type=open and proc.name in (l) and proc.nmae=a" + tail, "6:53 proc.nmae"},
+		{"through an alias", "- macro: m\n  condition: &c evt.type=open and proc.nmae=a\n- rule: r\n  condition: *c" + tail, "2:35 proc.nmae"},
+		{"a syntax error of YAML", "- rule: r\n  condition: [\n", "2:3 condition: ["},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := report(tt.text)
+			errs := r.Errors()
+			if len(errs) == 0 {
+				t.Fatalf("Compile of %q: no error", tt.text)
+			}
+			p := errs[0]
+			runes := []rune(p.Excerpt)
+			at := min(p.Column-1, len(runes))
+			got := fmt.Sprintf("%d:%d %s", p.Line, p.Column, string(runes[at:min(at+p.Width, len(runes))]))
+			if got != tt.want {
+				t.Errorf("Compile of %q: %s\n got %s\nwant %s", tt.text, p.String(), got, tt.want)
+			}
+		})
+	}
+}
+
+func TestEveryErrorIsReportedAtOnce(t *testing.T) {
+	t.Parallel()
+	r := report(`
+- rule: a
+  desc: d
+  condition: proc.nmae = x and evt.type = opne and fd.num = many
+  output: "%proc.nmae %fd.nme"
+  priority: INFO
+- rule: b
+  desc: d
+  condition: evt.type = open and
+  output: .
+  priority: urgent
+- rule: c
+  desc: d
+  condition: evt.type = open and shellprocs
+  output: .
+  priority: INFO
+- macro: shell_procs
+  condition: proc.name in (sh, bash
+- list: l
+`)
+	var got []string
+	for _, p := range r.Errors() {
+		got = append(got, p.String())
+	}
+	want := []string{
+		`r.yaml:11:13: no priority "urgent"; priorities are emergency alert critical error warning notice informational debug`,
+		`r.yaml:19:3: key "items" is missing`,
+		`r.yaml:18:36: want "," or ")" after a value, found the end of the condition`,
+		`r.yaml:5:13: no field "proc.nmae"; did you mean "proc.name"?`,
+		`r.yaml:5:24: no field "fd.nme"; did you mean "fd.name"?`,
+		`r.yaml:14:34: no macro "shellprocs"; did you mean "shell_procs"?`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+}
+
+func TestReportText(t *testing.T) {
+	t.Parallel()
+	r := report("- rule: r\n  desc: d\n  condition: evt.type = open and\tproc.nmae = bash\n  output: .\n  priority: INFO\n")
+	var b bytes.Buffer
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	want := `r.yaml:3:34: no field "proc.nmae"; did you mean "proc.name"? [LOAD_ERR_COMPILE_CONDITION]
+   condition: evt.type = open and proc.nmae = bash
+                                  ^^^^^^^^^
+`
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Errorf("WriteText (-want +got):\n%s", diff)
+	}
+}
+
+func TestReportJSON(t *testing.T) {
+	t.Parallel()
+	r := report("- rule: r\n  desc: d\n  condition: proc.nmae = a\n  output: .\n  priority: INFO\n  colour: red\n")
+	var b bytes.Buffer
+	if err := r.WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Results []struct {
+			Name       string
+			Successful bool
+			Errors     []struct {
+				Code, CodeDesc, Message string
+				Context                 struct {
+					Locations []Location
+					Snippet   string
+				}
+			}
+			Warnings []struct{ Code string }
+		} `json:"falco_load_results"`
+	}
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	f := got.Results[0]
+	if f.Name != "r.yaml" || f.Successful || len(f.Errors) != 1 || len(f.Warnings) != 1 || f.Warnings[0].Code != "LOAD_UNKNOWN_KEY" {
+		t.Fatalf("WriteJSON: %s", b.String())
+	}
+	e := f.Errors[0]
+	if e.Code != "LOAD_ERR_COMPILE_CONDITION" || e.CodeDesc != "Error compiling condition" {
+		t.Errorf("code %s, description %s", e.Code, e.CodeDesc)
+	}
+	if diff := cmp.Diff("condition: proc.nmae = a\n           ^^^^^^^^^\n", e.Context.Snippet); diff != "" {
+		t.Errorf("snippet (-want +got):\n%s", diff)
+	}
+	want := []Location{
+		{"rules content", "", Position{"r.yaml", 0, 0, 0}},
+		{"rule", "r", Position{"r.yaml", 0, 2, 2}},
+		{"rule condition", "", Position{"r.yaml", 2, 13, 33}},
+		{"condition expression", `"proc.nmae = a..."`, Position{"r.yaml", 3, 14, 33}},
+	}
+	if diff := cmp.Diff(want, e.Context.Locations); diff != "" {
+		t.Errorf("locations (-want +got):\n%s", diff)
+	}
+}
+
+// A list that is marked reads as the same list written out, whatever stands in it.
+func TestMarksReadLikeListsWrittenOut(t *testing.T) {
+	t.Parallel()
+	words := []string{"a", "b", "l0", "l1", "l2", "x y", "'q'", `"r s"`, "1", "(", "a,b", "", "l1 l2", "/p/*", "é"}
+	shapes := []string{
+		"fd.name in (%s)", "fd.name in (x, %s, y)", "fd.name in (%s,%s)", "fd.name in %s", "fd.name = %s", "fd.name contains oneof (%s)",
+		"fd.name = \"u %s v\"", "%s", "not (m or fd.name in ( %s ))", "fd.name pmatch(%s)", "a%s = b",
+	}
+	for seed := range uint64(3000) {
+		g := rand.New(rand.NewPCG(seed, 1))
+		st := &state{broken: map[string]bool{}}
+		for i := range 3 {
+			l := &list{entity: entity{name: fmt.Sprintf("l%d", i), index: i + 1, visibility: 1 + g.IntN(6)}}
+			for range g.IntN(4) {
+				l.items = append(l.items, located{s: words[g.IntN(len(words))]})
+			}
+			st.lists.add(l.name, l)
+		}
+		shape := shapes[g.IntN(len(shapes))]
+		args := make([]any, strings.Count(shape, "%s"))
+		for i := range args {
+			args[i] = fmt.Sprintf("l%d", g.IntN(3))
+		}
+		text := fmt.Sprintf(shape, args...)
+		c := newCompiler(st, Options{})
+		c.expandLists()
+		in := located{s: text}
+		written, werr := syntax.Parse(c.expand(in, false).s)
+		marked, merr := syntax.ParseMarked(c.expand(in, true).s)
+		if merr != nil {
+			continue // then the text is read with the lists written out
+		}
+		if werr != nil {
+			t.Fatalf("seed %d: %q reads with marks, but written out it does not: %v", seed, text, werr)
+		}
+		got := syntax.Text(marked)
+		for i, l := range c.markLists {
+			var items []string
+			for _, item := range l.Items {
+				items = append(items, syntax.QuoteValue(item))
+			}
+			got = strings.ReplaceAll(got, syntax.Mark(i), strings.Join(items, ", "))
+		}
+		if want := syntax.Text(written); got != want {
+			t.Fatalf("seed %d: %q\n got %s\nwant %s", seed, text, got, want)
+		}
+	}
+}
+
+func TestHostileFilesEndQuicklyAndSmall(t *testing.T) {
+	bomb := "- list: a\n  items: &a [x,x,x,x,x,x,x,x,x]\n"
+	for c := 'b'; c <= 'z'; c++ {
+		p := string(c - 1)
+		bomb += fmt.Sprintf("- list: %c\n  items: &%c [*%s,*%s,*%s,*%s,*%s,*%s,*%s,*%s,*%s]\n", c, c, p, p, p, p, p, p, p, p, p)
+	}
+	macros := "- macro: m0\n  condition: proc.name = a\n"
+	for i := 1; i < 60; i++ {
+		macros += fmt.Sprintf("- macro: m%d\n  condition: m%d and m%d\n", i, i-1, i-1)
+	}
+	lists := "- list: l0\n  items: [a, a, a, a, a, a, a, a, a, a]\n"
+	for i := 1; i < 30; i++ {
+		lists += fmt.Sprintf("- list: l%d\n  items: [%s]\n", i, strings.Repeat(fmt.Sprintf("l%d, ", i-1), 9)+"b")
+	}
+	backwards := ""
+	for i := 30; i > 0; i-- { // each names one that is put in its place after it
+		backwards += fmt.Sprintf("- list: k%d\n  items: [%s]\n", i, strings.Repeat(fmt.Sprintf("k%d, ", i-1), 9)+"b")
+	}
+	backwards += "- list: k0\n  items: [x]\n" + ruleText("r", "evt.type = open and proc.name in (k30)")
+	for _, tt := range []struct {
+		name, text string
+		fine       bool
+	}{
+		{"aliases of aliases", bomb, false},
+		{"nested sequences", strings.Repeat("[", 100_000), false},
+		{"nested mappings", strings.Repeat("{a: ", 5000), false},
+		{"nested blocks", strings.Repeat("- ", 100_000), false},
+		{"nested blocks by lines", func() string {
+			var b strings.Builder
+			for i := range 2000 {
+				b.WriteString(strings.Repeat(" ", i) + "a:\n")
+			}
+			return b.String()
+		}(), false},
+		{"many items", strings.Repeat("- a\n", 1_000_000), false},
+		{"many keys", "- " + strings.Repeat("a: b\n  ", 500_000), false},
+		{"a file over the limit", strings.Repeat("#", MaxFileSize+1), false},
+		{"macros that double", macros + ruleText("r", "evt.type = open and m59"), false},
+		{"lists of lists", lists + ruleText("r", "evt.type = open and proc.name in (l29)"), true},
+		{"lists that multiply", backwards, false},
+		{"a condition that nests", ruleText("r", strings.Repeat("(", 3000)+"evt.type=open"+strings.Repeat(")", 3000)), false},
+		{"a long condition", ruleText("r", "evt.type=open"+strings.Repeat(" and evt.type=open", 60_000)), false},
+		{"a regular expression that repeats", ruleText("r", `evt.type = open and proc.name regex "((a{1,100}){1,100}){1,100}"`), false},
+		{"bytes that are no text", "- rule: \xff\xfe\x00", false},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		set, r := Compile([]File{{"r.yaml", []byte(tt.text)}}, Options{})
+		took := time.Since(start)
+		runtime.ReadMemStats(&after)
+		if (set != nil) != tt.fine {
+			t.Errorf("%s: a set: %v, want %v: %.200v", tt.name, set != nil, tt.fine, r.Err())
+		}
+		allocated := (after.TotalAlloc - before.TotalAlloc) >> 20
+		t.Logf("%s: %v, %d MiB", tt.name, took.Round(time.Microsecond), allocated)
+		if allocated > 50 {
+			t.Errorf("%s: allocated %d MiB, want at most 50", tt.name, allocated)
+		}
+		if took > time.Second { // ten times the bound: the machine may be busy
+			t.Errorf("%s: took %v", tt.name, took)
+		}
+	}
+}
+
+func TestLoadPaths(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"b.yaml": "b", "a.yml": "a", "c.txt": "c", "d.json": "d"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "e.yaml"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "c.txt"), filepath.Join(dir, "link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	files, err := LoadPaths([]string{filepath.Join(dir, "c.txt"), dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range files {
+		got = append(got, filepath.Base(f.Name)+"="+string(f.Data))
+	}
+	if diff := cmp.Diff([]string{"c.txt=c", "a.yml=a", "b.yaml=b", "link.yaml=c"}, got); diff != "" {
+		t.Errorf("LoadPaths (-want +got):\n%s", diff)
+	}
+	if _, err := LoadPaths([]string{filepath.Join(dir, "none.yaml")}); err == nil || !strings.Contains(err.Error(), "none.yaml: no such file") {
+		t.Errorf("LoadPaths of no file: %v", err)
+	}
+}
+
+func TestSelectors(t *testing.T) {
+	t.Parallel()
+	text := ""
+	for _, s := range []string{"Shell in container/a", "Shell in container/b", "Other/c"} {
+		name, tag, _ := strings.Cut(s, "/")
+		text += strings.Replace(ruleText(name+" "+tag, "evt.type = open"), "priority: INFO", "priority: NOTICE\n  tags: ["+tag+"]", 1)
+	}
+	text += strings.Replace(ruleText("Quiet", "evt.type = open"), "INFO", "DEBUG", 1)
+	for _, tt := range []struct {
+		name string
+		o    Options
+		want string
+	}{
+		{"every rule", Options{}, "Shell in container a,Shell in container b,Other c,Quiet"},
+		{"a name", Options{Select: []Selector{{Rule: "Quiet"}}}, "Shell in container a,Shell in container b,Other c"},
+		{"a wildcard", Options{Select: []Selector{{Rule: "Shell*"}}}, "Other c,Quiet"},
+		{"a wildcard inside", Options{Select: []Selector{{Rule: "S*container*b"}}}, "Shell in container a,Other c,Quiet"},
+		{"a tag", Options{Select: []Selector{{Tag: "a"}}}, "Shell in container b,Other c,Quiet"},
+		{"one selector after the other", Options{Select: []Selector{{Rule: "*"}, {Enable: true, Tag: "b"}}}, "Shell in container b"},
+		{"a priority", Options{MinPriority: new(Notice)}, "Shell in container a,Shell in container b,Other c"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			set, r := Compile([]File{{"r.yaml", []byte(text)}}, tt.o)
+			if set == nil {
+				t.Fatal(r.Err())
+			}
+			var got []string
+			for _, rule := range set.AppendMatches(nil, mix()[10]) {
+				got = append(got, rule.Name)
+			}
+			if s := strings.Join(got, ","); s != tt.want {
+				t.Errorf("rules that match: %s, want %s", s, tt.want)
+			}
+		})
+	}
+}
+
+func TestLive(t *testing.T) {
+	t.Parallel()
+	a, b := mustCompile(t), mustCompile(t, File{"r.yaml", []byte(ruleText("r", "evt.type = open"))})
+	l := NewLive(a)
+	var told []*Set
+	cancel := l.OnSwap(func(s *Set) { told = append(told, s) })
+	if l.Set() != a || l.Generation() != 1 {
+		t.Errorf("generation %d, want 1", l.Generation())
+	}
+	l.Swap(b)
+	if l.Set() != b || l.Generation() != 2 {
+		t.Errorf("generation %d after a swap, want 2", l.Generation())
+	}
+	cancel()
+	l.Swap(a)
+	if !slices.Equal(told, []*Set{b}) {
+		t.Errorf("told of %d sets, want the one that was swapped in before cancel", len(told))
+	}
+}
+
+func TestLibraryCompilesWithoutAWarning(t *testing.T) {
+	t.Parallel()
+	set, r := Compile(Library(), Options{})
+	if set == nil {
+		t.Fatal(r.Err())
+	}
+	for _, p := range r.Warnings() {
+		t.Error(p.String())
+	}
+}
+
+func TestTypesAreThoseThatRulesName(t *testing.T) {
+	t.Parallel()
+	set := mustCompile(t, File{"r.yaml", []byte(ruleText("a", "evt.type in (open, openat) and proc.name = x") +
+		ruleText("b", "not (evt.type != execve or proc.name = y)") + ruleText("c", "evt.num = 0"))})
+	types := set.Types("syscall")
+	var got []string
+	for _, r := range set.Rules() {
+		got = append(got, fmt.Sprintf("%s:%d", r.Name, r.Types.Len()))
+	}
+	if diff := cmp.Diff([]string{"a:2", "b:1", "c:0"}, got); diff != "" {
+		t.Errorf("types of rules (-want +got):\n%s", diff)
+	}
+	if n := types.Len(); n != 3 {
+		t.Errorf("the set asks for %d types, want 3", n)
+	}
+}
+
+func FuzzCompile(f *testing.F) {
+	for _, s := range []string{
+		"- rule: r\n  desc: d\n  condition: evt.type=open and m\n  output: '%proc.name'\n  priority: INFO\n- macro: m\n  condition: proc.name in (l)\n- list: l\n  items: [a, 'b c']\n",
+		"- rule: r\n  desc: d\n  condition: >\n    evt.type=open\n  output: x\n  priority: 3\n  exceptions:\n  - name: e\n    fields: [proc.name, fd.name]\n    comps: [in, startswith]\n    values:\n    - [[a, b], c]\n",
+		"- required_plugin_versions:\n  - name: json\n    version: 0.1.0\n    alternatives: [{name: a, version: 1.2.3}]\n- required_engine_version: 0.5\n",
+		"- rule: r\n  append: true\n  condition: and x\n- list: l\n  items: []\n  override: {items: append}\n---\n- &a {rule: b}\n- *a\n",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		files := []File{{"r.yaml", []byte(text)}}
+		set, r := Compile(files, Options{})
+		if (set != nil) != r.OK() {
+			t.Fatalf("a set: %v, but the report is fine: %v", set != nil, r.OK())
+		}
+		lines := strings.Count(text, "\n") + 1
+		for _, p := range append(r.Errors(), r.Warnings()...) {
+			if p.Msg == "" || p.File != "r.yaml" || p.Line < 1 || p.Line > lines || p.Column < 1 {
+				t.Fatalf("problem without a place in the file: %+v", p)
+			}
+		}
+		var b bytes.Buffer
+		if err := r.WriteText(&b); err != nil {
+			t.Fatal(err)
+		}
+		if set == nil {
+			return
+		}
+		for _, ev := range mix() {
+			for _, m := range set.AppendMatches(nil, ev) {
+				if !m.Types.Has(ev.Type) {
+					t.Fatalf("rule %q matches an event of a type that it does not ask for", m.Name)
+				}
+			}
+		}
+	})
+}
