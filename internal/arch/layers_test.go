@@ -29,7 +29,7 @@ var layers = [][]pkg{
 	{{"rules/ir", ""}, {"rules/output", ""}, {"rules/synthetic", ""}, {"internal/state", ""}, {"internal/scap", ""}},
 	{{"rules/check", ""}, {"rules/plan", ""}, {"rules/pushdown", ""}},
 	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}, {"bpf/internal/gen", ""}},
-	{{"internal/alert", ""}, {"rules/ruletest", ""}},
+	{{"internal/alert", ""}, {"rules/ruletest", "go.yaml.in/yaml/v3"}, {"rules/lint", ""}},
 	{{"internal/pipeline", ""}, {"internal/otlp", "go.opentelemetry.io/collector/pdata go.opentelemetry.io/otel"}},
 	{{"internal/instance", sdk}},
 	{{"internal/instance", sdk}},

@@ -42,7 +42,7 @@ func (l *linter) constants(r *rules.RuleView, types event.TypeSet) {
 	case v.truth == always:
 		l.report(r.Problem(rules.LintAlways, v.at, "the condition of the rule always holds: "+v.reason, ""))
 		told[v.at] = true
-	case r.Source == field.Syscall && types == (event.TypeSet{}) && !missing(r.Root) && !named(r.Root):
+	case r.Source == field.Syscall && types == (event.TypeSet{}) && !missing(r.Root) && !deliberate(r.Root):
 		l.report(r.Problem(rules.LintNever, r.Root,
 			"the rule never matches: no type of event satisfies all that its condition asks", ""))
 		return
@@ -75,7 +75,7 @@ func (l *linter) parts(r *rules.RuleView, n *rules.Node, types event.TypeSet, ne
 		}
 		// An alternative of a macro may be meant for another rule.
 		if or && !negated && x.Macro == "" && x.Use == "" && r.Source == field.Syscall && l.verdict(x).truth == open &&
-			types != (event.TypeSet{}) && pushdown.Types(x.Expr).Intersect(types) == (event.TypeSet{}) && !missing(x) && !named(x) {
+			types != (event.TypeSet{}) && pushdown.Types(x.Expr).Intersect(types) == (event.TypeSet{}) && !missing(x) && !deliberate(x) {
 			l.report(r.Problem(rules.LintNever, x,
 				fmt.Sprintf("%q never holds here: the event types that it needs are excluded around it", short(x)), ""))
 			continue
@@ -102,13 +102,16 @@ func missing(n *rules.Node) bool {
 	return found
 }
 
-// named reports whether n asks for nothing but events that no source reports, by name:
-// rules that are written for other programs do.
-func named(n *rules.Node) bool {
-	if t, ok := n.Expr.(*ir.Types); ok && t.Set == (event.TypeSet{}) {
+// deliberate reports whether n is off on purpose, by a number that no event has, or asks for
+// events that no source reports: rules that are written for other programs do.
+func deliberate(n *rules.Node) bool {
+	switch x := n.Expr.(type) {
+	case *ir.Const:
 		return true
+	case *ir.Types:
+		return x.Set == (event.TypeSet{})
 	}
-	return slices.ContainsFunc(n.X, named)
+	return slices.ContainsFunc(n.X, deliberate)
 }
 
 // verdict decides n, or leaves it open.
@@ -172,11 +175,11 @@ type constraints struct {
 
 // constraint is what is asked of one term.
 type constraint struct {
-	texts, numbers       []string // allowed, if some are; texts of the constants
+	texts                []string // allowed, if hasTexts
 	hasTexts, hasNumbers bool
 	notTexts             map[string]bool
-	tests                []test // further tests that an allowed text must pass
-	ints                 []int64
+	tests                []test  // further tests that an allowed text must pass
+	ints                 []int64 // allowed, if hasNumbers
 	notInts              map[int64]bool
 	low, high            int64
 	bounded              bool
@@ -420,7 +423,10 @@ func (c *constraints) contradiction() string {
 		return fmt.Sprintf("%q cannot hold together with its opposite", c.both)
 	}
 	for _, key := range c.order {
-		if why := c.terms[key].contradiction(); why != "" {
+		// What only excludes values also holds where there is none.
+		if t := c.terms[key]; !c.or && !t.exists {
+			continue
+		} else if why := t.contradiction(); why != "" {
 			if c.or {
 				return fmt.Sprintf("whatever %s is, one of the alternatives is true", key)
 			}
