@@ -106,7 +106,8 @@ func (c *collector) read() {
 	docs, err := c.page.documents()
 	if err != nil {
 		p := root.problem(ErrYAMLParse, "%s", err.msg)
-		p.Line, p.Excerpt = err.line, c.page.line(err.line)
+		p.Line = min(max(err.line, 1), len(c.page.lines)) // the end of the file may be a line too far
+		p.Excerpt = c.page.line(p.Line)
 		p.Width = max(len(strings.TrimSpace(p.Excerpt)), 1)
 		p.Column = len(p.Excerpt) - len(strings.TrimLeft(p.Excerpt, " \t")) + 1
 		c.errors = append(c.errors, p)
