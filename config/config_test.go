@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -218,8 +219,8 @@ func TestMistakesAreReportedAllAtOnce(t *testing.T) {
 		},
 		{
 			"a value out of range", "telemetry:\n  metrics:\n    interval: 1ms\n  logs: {level: warm}\n", nil, nil,
-			"1.yaml:4:10: telemetry::logs::level: \"warm\" is none of [debug info warn error]; did you mean \"warn\"?\n" +
-				`1.yaml:3:5: telemetry::metrics::interval: 1ms is less than 1s`,
+			"1.yaml:3:5: telemetry::metrics::interval: 1ms is less than 1s\n" +
+				`1.yaml:4:10: telemetry::logs::level: "warm" is none of [debug info warn error]; did you mean "warn"?`,
 		},
 		{
 			"an exporter that is not configured", "alerts:\n  exporters: [windhover_consol]\n", nil, nil,
@@ -334,6 +335,13 @@ type squashed struct {
 	Level int `mapstructure:"level"`
 }
 
+func (s *squashed) Validate() error {
+	if s.Level > 5 {
+		return fmt.Errorf("level: %d is too high", s.Level)
+	}
+	return nil
+}
+
 func (b *block) Validate() error {
 	if b.Count < 0 {
 		return errors.New("count: must not be negative")
@@ -349,6 +357,7 @@ func TestDecodeNamesThePlaceOfAMistake(t *testing.T) {
 		{"unknown key below", "{inner: {timeoutt: 3s}}", `1.yaml:1:33: exporters::otlp_grpc::inner::timeoutt: unknown key; did you mean "timeout"?`},
 		{"unknown key near one of a squashed struct", "{levell: 3}", `1.yaml:1:25: exporters::otlp_grpc::levell: unknown key; did you mean "level"?`},
 		{"wrong type", "{count: many}", `1.yaml:1:25: exporters::otlp_grpc::count: expected type 'int', got unconvertible type 'string'`},
+		{"wrong value in a squashed struct", "{level: 7}", `1.yaml:1:25: exporters::otlp_grpc::level: 7 is too high`},
 		{"wrong value", "{count: -1}", `1.yaml:1:25: exporters::otlp_grpc::count: must not be negative`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

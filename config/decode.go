@@ -36,7 +36,7 @@ func (l *Loaded) decode(path []string, values map[string]any, cfg any) Problems 
 	if err := confmap.Validate(cfg); err != nil {
 		var problems Problems
 		for _, text := range lines(err) {
-			problems = append(problems, l.validateProblem(path, text))
+			problems = append(problems, l.validateProblem(path, text, reflect.TypeOf(cfg)))
 		}
 		return problems
 	}
@@ -114,17 +114,45 @@ func resolve(t reflect.Type, block []string, key string) ([]string, bool) {
 }
 
 // validateProblem puts the keys that a message starts with where keys belong.
-func (l *Loaded) validateProblem(path []string, text string) Problem {
+func (l *Loaded) validateProblem(path []string, text string, t reflect.Type) Problem {
 	for {
 		key, rest, ok := strings.Cut(text, ": ")
 		words := strings.Split(key, Delimiter)
 		if !ok || !keys(words) {
 			break
 		}
+		words, t = unsquash(words, t)
 		path, text = below(path, words...), rest
 	}
 	p := join(path)
 	return Problem{Origin: l.near(p), Path: p, Text: text}
+}
+
+// unsquash leaves out of a path from the validator the structs that are squashed, whose
+// fields are keys of the block around, and returns the type that the path leads to.
+func unsquash(words []string, t reflect.Type) ([]string, reflect.Type) {
+	var path []string
+	for _, word := range words {
+		in := t
+		if in != nil {
+			in = structOf(in)
+		}
+		if in == nil {
+			path, t = append(path, word), nil
+			continue
+		}
+		if f, ok := fieldOf(in, word); ok {
+			path, t = append(path, word), f
+			continue
+		}
+		f, ok := in.FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, word) })
+		if _, squash := tag(f); ok && squash {
+			t = f.Type
+			continue
+		}
+		path, t = append(path, word), nil
+	}
+	return path, t
 }
 
 // keys reports whether these words of a message are keys.

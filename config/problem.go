@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,11 +37,23 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Sort puts ps in the order of layers, and in a file in that of its lines.
+func (ps Problems) Sort() {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(
+			cmp.Compare(a.Origin.Layer, b.Origin.Layer),
+			cmp.Compare(a.Origin.Name, b.Origin.Name),
+			cmp.Compare(a.Origin.Line, b.Origin.Line),
+			cmp.Compare(a.Origin.Column, b.Origin.Column))
+	})
+}
+
 // err returns ps as an error, which is nil if there are none.
 func (ps Problems) err() error {
 	if len(ps) == 0 {
 		return nil
 	}
+	ps.Sort()
 	return ps
 }
 

@@ -2,49 +2,69 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/windhover/windhover/rules"
+	"github.com/windhover/windhover/rules/lint"
 )
 
 func (c *command) check() *cobra.Command {
-	var format string
+	var (
+		format string
+		strict bool
+	)
 	cmd := &cobra.Command{
 		Use:   "check FILES...",
 		Short: "validate rules files",
 		Long: `Check compiles rules files and directories together, in the order given, as run does
-with -r, and prints every error and warning with its place. It needs no privileges and
-watches nothing. The exit code is 1 if there are errors, and 2 if a file cannot be read.`,
+with -r, and prints every error and warning with its place. Codes that begin with LOAD_
+are those of Falco's validator; those that begin with LINT_ point at conditions that are
+right and probably not meant. docs/rules.md explains them. It needs no privileges and
+watches nothing.
+
+The exit code is 1 if there are errors, and 2 if a file cannot be read.`,
 		Example: `  windhover check my-rules.yaml
-  windhover check --format json /etc/windhover/rules.d`,
+  windhover check falco_rules.yaml my-rules.yaml         a file that builds on another
+  windhover check --strict rules.d                       warnings fail too
+  windhover check --format sarif rules.d > rules.sarif   for code scanning`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
+			if err := oneOf("format", format, "text", "json", "sarif"); err != nil {
 				return err
 			}
 			files, err := rules.LoadPaths(args)
 			if err != nil {
 				return usage(err)
 			}
-			set, rep := rules.Compile(files, rules.Options{})
-			if format == "json" {
-				err = rep.WriteJSON(c.stdout)
-			} else {
-				err = rep.WriteText(c.stdout)
+			in, rep := rules.Inspect(files, rules.Options{})
+			if in != nil {
+				rep.AddLints(lint.Check(in))
 			}
-			if err != nil {
+			if err := writeReport(c.stdout, rep, format); err != nil {
 				return fmt.Errorf("write report: %w", err)
 			}
-			if !rep.OK() {
+			if !rep.OK() || strict && len(rep.All()) > 0 {
 				return errReported
 			}
 			if format == "text" {
-				_, err = fmt.Fprintf(c.stdout, "no errors; rules: %d, files: %d\n", len(set.Rules()), len(files))
+				_, err = fmt.Fprintf(c.stdout, "no errors; rules: %d, files: %d\n", len(in.Rules), len(files))
 			}
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text, or json in the shape of Falco's validator")
+	cmd.Flags().StringVar(&format, "format", "text", "text, json in the shape of Falco's validator, or sarif")
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 if there are warnings")
 	return cmd
+}
+
+func writeReport(w io.Writer, rep *rules.Report, format string) error {
+	switch format {
+	case "json":
+		return rep.WriteJSON(w)
+	case "sarif":
+		return writeSARIF(w, rep)
+	}
+	return rep.WriteText(w)
 }

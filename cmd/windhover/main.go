@@ -25,8 +25,8 @@ var version = "unknown"
 const (
 	exitOK     = 0
 	exitFailed = 1 // it ran and failed; for check: the rules have errors
-	exitUsage  = 2 // the command line or the configuration is wrong: nothing was started
-	exitHost   = 3 // this host lacks what the configuration needs: nothing was started
+	exitUsage  = 2 // the command line, the configuration or the rules are wrong: nothing was watched
+	exitHost   = 3 // this host lacks what the configuration needs
 )
 
 // command is what a command may touch of the process.
@@ -91,8 +91,8 @@ them with rules in Falco's language, and sends alerts as OTLP logs and counters 
 metrics and Prometheus series.
 
 Exit codes: 0 ended as asked; 1 failed while running (check: the rules have errors);
-2 the command line or the configuration is wrong; 3 this host lacks what the
-configuration needs, such as a capability. With 2 and 3 nothing was started.`,
+2 the command line, the configuration or the rules it names are wrong, and nothing was
+watched; 3 this host lacks what the configuration needs, such as a capability.`,
 		Example: `  windhover run                                  watch this host, alerts on stdout
   windhover run -r my-rules.yaml --output json   with other rules, for a pipe
   windhover check my-rules.yaml                  is the file right?

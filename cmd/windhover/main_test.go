@@ -67,6 +67,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"an unknown key in a file", []string{"run", "-c", config}, exitUsage, config + `:4:1: servr: unknown key; did you mean "server"?`},
 		{"an unknown format", []string{"run", "--output", "jsn"}, exitUsage, `--output: exporters::windhover_console::format: `},
 		{"a configuration that is not there", []string{"run", "-c", "/no/such.yaml"}, exitUsage, "/no/such.yaml: no such file or directory"},
+		{"rules with a mistake are not run", []string{"run", "-r", bad, "--set", "server.address="}, exitUsage, bad + `:3:14: `},
 		{"rules with a mistake", []string{"check", bad}, exitFailed, bad + `:3:14: `},
 		{"rules that are not there", []string{"check", "/no/such.yaml"}, exitUsage, "/no/such.yaml"},
 		{"a field that is not there", []string{"fields", "proc.nmae"}, exitUsage, `no field starts with "proc.nmae"; did you mean "proc.name"?`},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -157,6 +158,9 @@ func (c *command) watch(ctx context.Context, blocks *host.Blocks) error {
 func explain(err error) error {
 	if err == nil {
 		return nil
+	}
+	if _, ok := errors.AsType[*host.StartError](err); ok {
+		return usage(err)
 	}
 	if needsHost(err) {
 		return &codedError{exitHost, fmt.Errorf("%w\n%s", err, withoutCapabilities)}

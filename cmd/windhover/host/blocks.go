@@ -31,12 +31,25 @@ func (f Factories) Types() map[config.Section][]string {
 }
 
 func types[F component.Factory](factories []F) []string {
-	names := make([]string, len(factories))
-	for i, f := range factories {
-		names[i] = f.Type().String()
+	var names []string
+	for _, f := range factories {
+		names = append(names, f.Type().String())
+		if old, ok := alias(f); ok {
+			names = append(names, old.String())
+		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// alias returns the type that a component had before, which is still understood: a
+// collector's configuration may have been written then.
+func alias(f component.Factory) (component.Type, bool) {
+	a, ok := f.(interface{ DeprecatedAlias() component.Type })
+	if !ok || a.DeprecatedAlias().String() == "" {
+		return component.Type{}, false
+	}
+	return a.DeprecatedAlias(), true
 }
 
 // Block is one component: what makes it, and its complete configuration.
@@ -114,6 +127,7 @@ func Configure(l *config.Loaded, f Factories) (*Blocks, error) {
 		b.Extensions = append(b.Extensions, block)
 	}
 	if len(problems) > 0 {
+		problems.Sort()
 		return nil, problems
 	}
 	return b, nil
@@ -150,7 +164,7 @@ func find[F component.Factory](factories []F, id string) (Block[F], F) {
 		panic("BUG: host: ID that was checked does not parse: " + err.Error())
 	}
 	for _, f := range factories {
-		if f.Type() == parsed.Type() {
+		if old, ok := alias(f); f.Type() == parsed.Type() || ok && old == parsed.Type() {
 			return Block[F]{ID: parsed, Factory: f}, f
 		}
 	}

@@ -80,6 +80,17 @@ func TestMistakesInBlocksAreReportedAllAtOnce(t *testing.T) {
 	}
 }
 
+func TestBlockMayHaveTheTypeThatItsComponentHadBefore(t *testing.T) {
+	t.Parallel()
+	b, err := configure(t, "receivers: {test_a: }\nexporters: {otlp/a: {endpoint: 'x:1'}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Exporters[0].Config.(*otlpexporter.Config).ClientConfig.Endpoint; got != "x:1" {
+		t.Errorf("endpoint = %q, want x:1", got)
+	}
+}
+
 func TestEffectiveShowsDefaultsAndHidesSecrets(t *testing.T) {
 	t.Parallel()
 	b, err := configure(t, "receivers: {test_a: }\nexporters: {otlp_grpc: {endpoint: 'x:1', headers: {authorization: secret}}}")

@@ -84,12 +84,22 @@ func Run(ctx context.Context, s Settings) error {
 	outletContext, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	err := h.start(ctx, outletContext)
-	if err == nil {
+	if err != nil {
+		err = &StartError{err}
+	} else {
 		err = h.supervise(ctx)
 	}
 	h.shutdown(context.WithoutCancel(ctx), giveUp)
 	return err
 }
+
+// StartError is returned by Run if there was no source yet when it failed.
+type StartError struct{ Err error }
+
+func (e *StartError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what failed.
+func (e *StartError) Unwrap() error { return e.Err }
 
 func (h *Host) start(ctx, outletContext context.Context) error {
 	var err error
