@@ -19,9 +19,11 @@ type capture interface {
 	// drained, or the capture ends. It does so on the calling goroutine; samples are
 	// valid until f returns.
 	run(ctx context.Context, shard int, f func(lane event.Lane, sample []byte), idle func()) error
-	// waiting returns how many bytes of samples wait in a shard.
-	waiting(shard int) int
 }
+
+// busySamples is how many samples without a pause say that more of them wait: captures
+// do not call idle more often than that while they have any.
+const busySamples = 4096
 
 // shard handles the samples of one shard, on one goroutine.
 type shard struct {
@@ -32,18 +34,19 @@ type shard struct {
 	index  int
 	shards int
 
-	clock   *clock
-	waiting func() int
+	clock *clock
 	// countRead: nobody else counts what was produced.
 	countRead bool
 
 	refreshed int64 // when the offset was read, nanoseconds since the Unix epoch
 	last      int64 // time of the last event
+	handled   int   // samples since idle
 }
 
 // handle takes one sample all the way: to the process table, the rules and the alert
 // queue.
 func (s *shard) handle(lane event.Lane, sample []byte) {
+	s.handled++
 	if s.countRead {
 		s.worker.Produced(typeOf(sample), 1)
 	}
@@ -109,9 +112,10 @@ func (s *shard) idle() {
 		s.offset = s.clock.Offset()
 	}
 	lag := time.Duration(0)
-	if s.waiting() > 0 {
+	if s.handled >= busySamples {
 		lag = max(0, time.Duration(now-s.last))
 	}
+	s.handled = 0
 	s.worker.SetLag(lag)
 	s.procs.Idle()
 	s.worker.Idle()

@@ -38,15 +38,6 @@ func loadProbe(c *Config) (*probe, error) {
 
 func (p *probe) numShards() int { return p.NumShards() }
 
-func (p *probe) waiting(shard int) int {
-	n := 0
-	for lane := range event.NumLanes {
-		used, _ := p.Shard(shard).Usage(lane)
-		n += used
-	}
-	return n
-}
-
 func (p *probe) run(ctx context.Context, shard int, f func(event.Lane, []byte), idle func()) error {
 	return p.Shard(shard).Run(ctx, f, idle)
 }

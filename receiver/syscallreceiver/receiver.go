@@ -145,7 +145,6 @@ func (r *reading) startCapture() {
 			index:     i,
 			shards:    shards,
 			clock:     r.clock,
-			waiting:   func() int { return r.capture.waiting(i) },
 			countRead: r.probe == nil,
 		}
 		left.Add(1)

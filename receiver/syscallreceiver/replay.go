@@ -31,11 +31,7 @@ func openReplay(name string) (*replay, error) {
 
 func (*replay) numShards() int { return 1 }
 
-// waiting is 0: a file is read as fast as it can be.
-func (*replay) waiting(int) int { return 0 }
-
 func (p *replay) run(ctx context.Context, _ int, f func(event.Lane, []byte), idle func()) error {
-	const often = 4096
 	for n := 1; ctx.Err() == nil; n++ {
 		lane, sample, err := p.r.Next()
 		if errors.Is(err, io.EOF) {
@@ -45,7 +41,7 @@ func (p *replay) run(ctx context.Context, _ int, f func(event.Lane, []byte), idl
 			return err
 		}
 		f(lane, sample)
-		if n%often == 0 {
+		if n%busySamples == 0 {
 			idle()
 		}
 	}

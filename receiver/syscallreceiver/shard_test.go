@@ -52,7 +52,6 @@ func newTestShard(tb testing.TB, set *rules.Set) (*shard, *ledger.Source, *alert
 		}),
 		table: table, procs: table.Shard(0), shards: 1,
 		clock:     newClock(func() int64 { return 0 }),
-		waiting:   func() int { return 0 },
 		countRead: true,
 	}
 	return s, account, queue
