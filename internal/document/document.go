@@ -121,12 +121,31 @@ type Document struct {
 
 	memo  []memo
 	round uint32 // parses so far: what memo entries are valid for
+
+	later  func() []byte // what to parse when somebody asks, if not nil
+	limits Limits
 }
 
 // Parse makes d the document in b. It keeps b, which must not change while d is in
 // use. If it reports an *Error, d is empty.
 func (d *Document) Parse(b []byte, l Limits) error {
 	d.Reset()
+	if err := d.load(b, l); err != nil {
+		d.Reset()
+		return err
+	}
+	return nil
+}
+
+// ParseLater makes d the document in what read returns. It is called, at most once,
+// when somebody asks for a value; if what it returns is nil, no JSON or beyond a limit,
+// d is empty.
+func (d *Document) ParseLater(read func() []byte, l Limits) {
+	d.Reset()
+	d.later, d.limits = read, l
+}
+
+func (d *Document) load(b []byte, l Limits) error {
 	if l.Bytes <= 0 {
 		l.Bytes = defaultBytes
 	}
@@ -140,16 +159,12 @@ func (d *Document) Parse(b []byte, l Limits) error {
 		return &Error{TooLarge, limit, fmt.Sprintf("document of %d bytes, limit is %d", len(b), limit)}
 	}
 	d.src = b
-	if err := d.parse(l); err != nil {
-		d.Reset()
-		return err
-	}
-	return nil
+	return d.parse(l)
 }
 
 // Reset empties d and lets go of the bytes it was parsed from.
 func (d *Document) Reset() {
-	d.src, d.nodes, d.built = nil, d.nodes[:0], d.built[:0]
+	d.src, d.nodes, d.built, d.later = nil, d.nodes[:0], d.built[:0], nil
 	d.round++
 	if d.round == 0 { // wrapped: old entries would look valid
 		clear(d.memo)
@@ -173,10 +188,22 @@ func (d *Document) Trim(n int) {
 
 // Root returns the value of the whole document: Absent if it is empty.
 func (d *Document) Root() Value {
+	if d.later != nil {
+		d.settle()
+	}
 	if len(d.nodes) == 0 {
 		return Value{}
 	}
 	return Value{d, 0}
+}
+
+// settle reads what ParseLater was told of.
+func (d *Document) settle() {
+	read := d.later
+	d.later = nil
+	if b := read(); b == nil || d.load(b, d.limits) != nil {
+		d.src, d.nodes = nil, d.nodes[:0]
+	}
 }
 
 // parse is a loop without recursion: a document of any depth takes no stack.

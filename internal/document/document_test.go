@@ -390,3 +390,42 @@ func find(v Value, want any) string {
 	}
 	return ""
 }
+
+func TestParseLaterReadsWhenAValueIsAskedFor(t *testing.T) {
+	t.Parallel()
+	var d Document
+	if err := d.Parse([]byte(`{"a":0}`), Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	a := CompilePointer("/a")
+	for _, tt := range []struct {
+		name string
+		text []byte
+		want string
+	}{
+		{"a document", []byte(`{"a":1}`), "1"},
+		{"one without the value", []byte(`{"b":1}`), ""},
+		{"no JSON", []byte(`{"a":1`), ""},
+		{"nothing", nil, ""},
+		{"a document beyond the limit", []byte(`{"a":"` + strings.Repeat("x", 100) + `"}`), ""},
+	} {
+		reads := 0
+		d.ParseLater(func() []byte { reads++; return tt.text }, Limits{Bytes: 50})
+		if reads != 0 {
+			t.Errorf("%s: it was read before a value was asked for", tt.name)
+		}
+		for range 2 {
+			if got := string(d.Find(a).Text()); got != tt.want {
+				t.Errorf("%s: Find(/a) = %q, want %q", tt.name, got, tt.want)
+			}
+		}
+		if reads != 1 {
+			t.Errorf("%s: it was read %d times, want once", tt.name, reads)
+		}
+	}
+	d.ParseLater(func() []byte { t.Error("it was read after Reset"); return nil }, Limits{})
+	d.Reset()
+	if got := d.Root().Kind(); got != Absent {
+		t.Errorf("after Reset: Root is %v, want absent", got)
+	}
+}

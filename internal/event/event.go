@@ -68,6 +68,8 @@ type Event struct {
 
 	// Doc is the document of a JSON-shaped event; nil for system calls.
 	Doc *document.Document
+	// Log is the log record that the event was made of; nil unless it was one.
+	Log Log
 
 	// Scratch is memory for texts that accessors build, ScratchList for lists of
 	// texts. Both are emptied with the event and keep their memory.

@@ -16,6 +16,7 @@ const (
 	GitHub     = "github"
 	GCPAudit   = "gcp_auditlog"
 	JSON       = "json"
+	Log        = "log"
 )
 
 // row is a field of a document as data: where its values are, and how they read.

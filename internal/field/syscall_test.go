@@ -738,8 +738,10 @@ func TestTableAgreesWithTheReference(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	for name := range table {
-		t.Errorf("field %s is not in the reference", name)
+	for name, f := range table {
+		if f.Class != "log" { // log records are a source of Windhover's own
+			t.Errorf("field %s is not in the reference", name)
+		}
 	}
 }
 

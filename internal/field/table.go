@@ -34,6 +34,7 @@ func groups() []group {
 	}
 	gs = append(gs, k8sauditGroups()...)
 	gs = append(gs, jsonGroups()...)
+	gs = append(gs, group{"log", logSources, logFields})
 	return append(gs, undeliveredGroups()...)
 }
 
