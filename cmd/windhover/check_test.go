@@ -17,6 +17,12 @@ const mistakes = `- list: shell_programs
 - rule: shell
   desc: d
   condition: started and proc.pname = nginx and spwned
+  output: shell %proc.cmdline
+  priority: WARNING
+
+- rule: third
+  desc: d
+  condition: evt.type = execve
   output: shell %proc.cmdlin
   priority: WARNING
 
