@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -110,9 +111,7 @@ func auditEvent(id string, change object) object {
 		"requestReceivedTimestamp": "2026-01-02T03:04:05.000000Z",
 		"stageTimestamp":           "2026-01-02T03:04:05.000001Z",
 	}
-	for k, v := range change {
-		e[k] = v
-	}
+	maps.Copy(e, change)
 	return e
 }
 

@@ -12,6 +12,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -66,7 +67,7 @@ var loads = []load{
 // tracer is one run of the daemon.
 type tracer struct {
 	cmd *exec.Cmd
-	log *bytes.Buffer
+	log *bytes.Buffer // may be nil
 }
 
 const server = "127.0.0.1:9464"
@@ -84,19 +85,27 @@ func start(pinned bool) (*tracer, error) {
 	if err := t.cmd.Start(); err != nil {
 		return nil, err
 	}
+	if err := t.awaitReady(); err != nil {
+		return nil, err
+	}
+	time.Sleep(300 * time.Millisecond) // the snapshot of what runs is behind it
+	return t, nil
+}
+
+// awaitReady waits until the daemon's sources are ready, and ends it if they are not.
+func (t *tracer) awaitReady() error {
 	for range 200 {
 		resp, err := http.Get("http://" + server + "/readyz")
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
-				time.Sleep(300 * time.Millisecond) // the snapshot of what runs is behind it
-				return t, nil
+				return nil
 			}
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.stop()
-	return nil, fmt.Errorf("windhover is not ready after 10 s:\n%s", t.log)
+	return fmt.Errorf("windhover is not ready after 10 s:\n%s", t.log)
 }
 
 func (t *tracer) stop() {
@@ -212,7 +221,7 @@ func median(ms []measured, of func(measured) float64) float64 {
 func main() {
 	flag.Parse()
 	if runtime.NumCPU() < 2 {
-		fail(fmt.Errorf("needs 2 processors"))
+		fail(errors.New("needs 2 processors"))
 	}
 	fmt.Println("| load | untraced ns/call | traced ns/call | added | M events per CPU s | CPU % while it ran | RSS MB | drops |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
@@ -243,6 +252,9 @@ func main() {
 			median(with, func(m measured) float64 { return m.rss }), drops)
 	}
 	idle()
+	if err := latency(); err != nil {
+		fail(err)
+	}
 }
 
 // idle measures the daemon with nothing to do.

@@ -20,6 +20,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,7 +54,7 @@ func (g *generator) connect() {
 		fail("socket", errno)
 	}
 	if _, _, errno = unix.RawSyscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&g.addr)), unsafe.Sizeof(g.addr)); errno == 0 {
-		fail("connect", fmt.Errorf("port 1 is open"))
+		fail("connect", errors.New("port 1 is open"))
 	}
 	unix.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
 }
