@@ -69,6 +69,9 @@ func (e *Events) Parse(text []byte) (*event.Event, error) {
 	} else {
 		e.values["evt.type"] = value{texts: [][]byte{[]byte(typ.String())}}
 	}
+	if source == field.Syscall {
+		e.values["evt.dir"] = value{texts: [][]byte{[]byte("<")}} // as of every call
+	}
 	var errs []error
 	for name, v := range object {
 		if v == nil {
