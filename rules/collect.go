@@ -176,7 +176,7 @@ func (c *collector) item(root *context, n *yaml.Node) {
 func (c *collector) unknownKeys(at *context, n *yaml.Node, kind string, known []string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := resolve(n.Content[i])
-		if key.Value == kind || contains(known, key.Value) {
+		if key.Value == kind || slices.Contains(known, key.Value) {
 			continue
 		}
 		p := at.in("value for", key.Value, n.Content[i]).problem(WarnUnknownKey, "unknown key %q: it is ignored", key.Value)

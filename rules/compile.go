@@ -326,7 +326,7 @@ func (c *compiler) checker(source string) *check.Checker {
 // problemCodes are the codes of what package check reports.
 var problemCodes = map[check.Kind]Code{
 	check.Invalid: ErrCompileCondition, check.Unknown: ErrCompileCondition, check.UndefinedMacro: ErrValidate,
-	check.Suspicious: WarnCondition, check.UnsafeNA: WarnUnsafeNA, check.Deprecated: WarnDeprecated, check.Undelivered: WarnExtension,
+	check.Suspicious: WarnCondition, check.UnsafeNA: WarnUnsafeNA, check.Obsolete: WarnDeprecated, check.Undelivered: WarnExtension,
 }
 
 // rule compiles one rule.

@@ -42,12 +42,7 @@ func (n naive) expr(x syntax.Expr) bool {
 		}
 		return true
 	case *syntax.Or:
-		for _, y := range x.X {
-			if n.expr(y) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(x.X, n.expr)
 	case *syntax.Not:
 		return !n.expr(x.X)
 	case *syntax.Macro:

@@ -120,8 +120,7 @@ func (l *loader) read(path string) error {
 }
 
 func readError(path string, err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		err = p.Err
 	}
 	return fmt.Errorf("read rules %s: %s", path, strings.TrimSpace(err.Error()))

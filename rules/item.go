@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -228,9 +229,9 @@ func (c *context) overrides(m *yaml.Node, appendable, replaceable []string) map[
 		switch v := verb(value.Value); {
 		case value.Kind != yaml.ScalarNode || v != verbAppend && v != verbReplace:
 			oc.in("value for", key.Value, value).fail(ErrYAMLValidate, "override of %q is %q, want append or replace", key.Value, value.Value)
-		case v == verbAppend && !contains(appendable, key.Value):
+		case v == verbAppend && !slices.Contains(appendable, key.Value):
 			kc.failHint(ErrYAMLValidate, "use replace instead", "key %q cannot be appended to", key.Value)
-		case v == verbReplace && !contains(replaceable, key.Value):
+		case v == verbReplace && !slices.Contains(replaceable, key.Value):
 			kc.fail(ErrYAMLValidate, "key %q cannot be replaced", key.Value)
 		default:
 			out[key.Value] = v
@@ -248,27 +249,18 @@ func (c *context) overrides(m *yaml.Node, appendable, replaceable []string) map[
 	m = resolve(m)
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		key := resolve(m.Content[i]).Value
-		if (contains(appendable, key) || contains(replaceable, key)) && out[key] == "" {
+		if (slices.Contains(appendable, key) || slices.Contains(replaceable, key)) && out[key] == "" {
 			c.failHint(ErrYAMLValidate, "say append or replace for it under override", "key %q has no entry under override", key)
 		}
 	}
 	return out
 }
 
-func contains(words []string, w string) bool {
-	for _, x := range words {
-		if x == w {
-			return true
-		}
-	}
-	return false
-}
-
 // conditionContext is the context of a place in a condition, as Falco's validator gives
 // it: the position in the text is added to that of the node.
 func (c *context) conditionContext(text string, off int) Location {
 	line, column := 1, 1
-	for i := 0; i < min(off, len(text)); i++ {
+	for i := range min(off, len(text)) {
 		if column++; text[i] == '\n' {
 			line, column = line+1, 1
 		}

@@ -34,8 +34,8 @@ const (
 	Suspicious
 	// UnsafeNA: a warning; a field that can be absent is compared with <NA>.
 	UnsafeNA
-	// Deprecated: a warning; the field is kept for old rules only.
-	Deprecated
+	// Obsolete: a warning; the field is kept for old rules only.
+	Obsolete
 	// Undelivered: a warning; no source delivers the field.
 	Undelivered
 )
@@ -265,8 +265,7 @@ func (w *walk) field(x *syntax.Field) *ir.Term {
 	f, err := w.lookup(text)
 	if err != nil {
 		p := Problem{Kind: Unknown, Span: x.Span, Msg: err.Error(), Field: x.Name}
-		var l *field.LookupError
-		if errors.As(err, &l) {
+		if l, ok := errors.AsType[*field.LookupError](err); ok {
 			p.Msg, p.Hint = l.Msg, l.Hint
 		}
 		w.report(p)
@@ -282,7 +281,7 @@ var DeprecatedFields = []string{"evt.dir", "evt.latency", "evt.latency.s", "evt.
 func (w *walk) fieldWarnings(f *field.Field, s syntax.Span) {
 	switch {
 	case slices.Contains(DeprecatedFields, f.Name):
-		w.warn(Deprecated, s, f, "field %s is deprecated: there are no events for the start of a call", f.Name)
+		w.warn(Obsolete, s, f, "field %s is deprecated: there are no events for the start of a call", f.Name)
 	case f.Missing:
 		w.warn(Undelivered, s, f, "no source delivers field %s yet: it has no value", f.Name)
 	}
@@ -511,7 +510,7 @@ func allowed(t *ir.Term, op syntax.Op) bool {
 
 func allowedText(t *ir.Term) string {
 	var ops []string
-	for op := syntax.Exists; op < syntax.NumOps; op++ {
+	for op := range syntax.NumOps {
 		if op == syntax.Exists || allowed(t, op) {
 			ops = append(ops, op.String())
 		}

@@ -219,8 +219,7 @@ func (w *walk) texts(x *syntax.Check) *ir.Texts {
 // that of RE2 without the Perl classes.
 func compileRegexp(pattern string) (*regexp.Regexp, error) {
 	tree, err := rsyntax.Parse(pattern, rsyntax.POSIX)
-	var e *rsyntax.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*rsyntax.Error](err); ok {
 		err = fmt.Errorf("%s %q", e.Code, e.Expr)
 		if _, perl := rsyntax.Parse(pattern, rsyntax.Perl); perl == nil {
 			err = fmt.Errorf("%w; what Perl adds to regular expressions is not part of the rule language: write [0-9], [[:space:]], [[:alnum:]_]", err)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/field"
@@ -243,14 +245,7 @@ func (b *builder) oneOfTexts(t *ir.Texts) func([]byte) bool {
 	for _, part := range parts(t) {
 		values := part.Values
 		if len(values) < minSet {
-			tests = append(tests, func(v []byte) bool {
-				for _, s := range values {
-					if string(v) == s {
-						return true
-					}
-				}
-				return false
-			})
+			tests = append(tests, func(v []byte) bool { return slices.Contains(values, text(v)) })
 			continue
 		}
 		set, ok := b.sets[part]
@@ -268,6 +263,9 @@ func (b *builder) oneOfTexts(t *ir.Texts) func([]byte) bool {
 	}
 	return combine(ir.AnyOf, tests)
 }
+
+// text returns v as a string that shares its memory: it must not be kept.
+func text(v []byte) string { return unsafe.String(unsafe.SliceData(v), len(v)) }
 
 // singleText returns the test of a text against one operand.
 func singleText(op ir.Op, s string) func([]byte) bool {
@@ -346,14 +344,7 @@ func intTest(x *ir.Compare) func(int64) bool {
 	if oneOf && len(x.Ints) != 1 && x.Term.Kind != field.KindFloat {
 		values := x.Ints
 		if len(values) < minSet {
-			return func(v int64) bool {
-				for _, n := range values {
-					if v == n {
-						return true
-					}
-				}
-				return false
-			}
+			return func(v int64) bool { return slices.Contains(values, v) }
 		}
 		set := make(map[int64]struct{}, len(values))
 		for _, n := range values {

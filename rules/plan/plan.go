@@ -453,12 +453,10 @@ func (b *builder) table(n *node, todos []todo, by column) []todo {
 			out = append(out, td)
 			continue
 		}
-		rest := td
 		entries, whole := entriesOf(td.conj[i])
+		rest := td.decided(i)
 		if whole {
 			rest = td.without(i)
-		} else {
-			rest = td.decided(i)
 		}
 		seen := map[string]bool{}
 		for _, s := range entries {

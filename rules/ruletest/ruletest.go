@@ -13,6 +13,7 @@ package ruletest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -64,7 +65,7 @@ func Parse(data []byte) (*Case, error) {
 		}
 	}
 	if len(c.Rules) == 0 {
-		return nil, fmt.Errorf("read case: there is no file of rules")
+		return nil, errors.New("read case: there is no file of rules")
 	}
 	return c, nil
 }

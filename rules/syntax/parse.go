@@ -506,7 +506,7 @@ func (p *parser) singleRight(c *Check) {
 	if c.Right = p.computed(); c.Right != nil || p.err != nil {
 		return
 	}
-	v := Value{}
+	var v Value
 	if !c.Op.TakesModifier() {
 		s, ok := p.number()
 		if !ok {
