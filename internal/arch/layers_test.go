@@ -30,9 +30,10 @@ var layers = [][]pkg{
 	{{"rules/check", ""}, {"rules/plan", ""}, {"rules/pushdown", ""}},
 	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}, {"bpf/internal/gen", ""}},
 	{{"internal/alert", ""}, {"rules/ruletest", "go.yaml.in/yaml/v3"}, {"rules/lint", ""}},
+	{{"internal/fold", ""}, {"internal/redact", ""}},
 	{{"internal/pipeline", ""}, {"internal/otlp", "go.opentelemetry.io/collector/pdata go.opentelemetry.io/otel"}},
 	{{"internal/instance", sdk}},
-	{{"internal/instance", sdk}},
+	{{"internal/feed", sdk}},
 	{
 		{"receiver/*", sdk},
 		{"processor/*", sdk},

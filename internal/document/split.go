@@ -284,3 +284,27 @@ func skipOpen(b []byte, i int) (int, error) {
 	}
 	return 0, incomplete(len(b))
 }
+
+// End returns the index after the first document in b, 0 if b ends inside it. It looks
+// at quotes and brackets only. Text that begins neither an object nor an array ends with
+// its line.
+func End(b []byte) int {
+	i := 0
+	if len(b) >= 3 && b[0] == 0xEF && b[1] == 0xBB && b[2] == 0xBF {
+		i = 3 // byte order mark
+	}
+	i = skipSpace(b, i)
+	if i < len(b) && (b[i] == '{' || b[i] == '[') {
+		end, err := skipOpen(b, i+1)
+		if err != nil {
+			return 0
+		}
+		return end
+	}
+	for ; i < len(b); i++ {
+		if b[i] == '\n' {
+			return i + 1
+		}
+	}
+	return 0
+}

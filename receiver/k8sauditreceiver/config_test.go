@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/windhover/windhover/internal/feed"
 )
 
 func loadConfig(tb testing.TB, name string) (*Config, error) {
@@ -40,15 +42,15 @@ func TestConfigKeysReachTheirPlace(t *testing.T) {
 		key       string
 		got, want any
 	}{
-		{"endpoint", c.HTTP.NetAddr.Endpoint, "0.0.0.0:9765"},
-		{"path", c.Path, "/audit"},
-		{"tls", c.HTTP.TLS.Get().CertFile, "tls.crt"},
-		{"max_request_body_size", c.HTTP.MaxRequestBodySize, int64(1 << 20)},
-		{"read_timeout", c.HTTP.ReadTimeout, 5 * time.Second},
-		{"max_concurrent_requests", c.MaxConcurrentRequests, 7},
-		{"max_inflight_bytes", c.MaxInflightBytes, int64(8 << 20)},
+		{"endpoint", c.Webhook.HTTP.NetAddr.Endpoint, "0.0.0.0:9765"},
+		{"path", c.Webhook.Path, "/audit"},
+		{"tls", c.Webhook.HTTP.TLS.Get().CertFile, "tls.crt"},
+		{"max_request_body_size", c.Webhook.HTTP.MaxRequestBodySize, int64(1 << 20)},
+		{"read_timeout", c.Webhook.HTTP.ReadTimeout, 5 * time.Second},
+		{"max_concurrent_requests", c.Webhook.MaxConcurrentRequests, 7},
+		{"max_inflight_bytes", c.Webhook.MaxInflightBytes, int64(8 << 20)},
 		{"max_event_bytes", c.MaxEventBytes, 65536},
-		{"files", c.Files, FilesConfig{Include: []string{"/var/log/audit*.log"}, StartAt: "beginning", PollInterval: time.Second, Storage: &storage}},
+		{"files", c.Files, feed.FilesConfig{Include: []string{"/var/log/audit*.log"}, StartAt: "beginning", PollInterval: time.Second, Storage: &storage}},
 		{"rules", c.Instance.Rules, "windhover_rules/b"},
 		{"queue", c.Instance.Queue.Items, 5},
 		{"metrics_interval", c.Instance.MetricsInterval, time.Minute},
@@ -68,7 +70,7 @@ func TestConfigProblemsAreAllReported(t *testing.T) {
 	}{
 		{"windhover_k8saudit", []string{"nothing to read: set endpoint for a webhook, or files::include"}},
 		{"windhover_k8saudit/bad", []string{
-			`path: "audit" is not a path such as /k8s-audit`,
+			`path: "audit" is not a path such as /events`,
 			"max_concurrent_requests: 0 is less than 1",
 			"max_request_body_size: 10 is less than 1024",
 			"max_event_bytes: 10 is not between 1024 and 67108864",

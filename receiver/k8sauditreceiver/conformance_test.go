@@ -14,6 +14,7 @@ import (
 
 	"github.com/windhover/windhover/internal/alert"
 	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/feed"
 	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/internal/ledger"
 	"github.com/windhover/windhover/internal/pipeline"
@@ -93,7 +94,7 @@ func TestAlertsAgreeWithFalco(t *testing.T) {
 					Source: &event.Source{Name: "test", Type: sourceType}, Rules: rules.NewLive(set),
 					Ledger: ledger.NewSource("test", sourceType), Alerts: queue,
 				})
-				newDecoder(worker, 1<<20).batch(shared(t, "conformance/k8s-audit/"+dir+"/"+name))
+				feed.NewDecoder(worker, feed.FormatOf(sourceType), 1<<20).Batch(shared(t, "conformance/k8s-audit/"+dir+"/"+name))
 				worker.Close()
 				queue.Close()
 				var got []verdict

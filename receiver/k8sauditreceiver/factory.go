@@ -3,12 +3,12 @@ package k8sauditreceiver
 import (
 	"context"
 	"errors"
-	"runtime"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/receiver"
 
+	"github.com/windhover/windhover/internal/feed"
 	"github.com/windhover/windhover/internal/instance"
 	"github.com/windhover/windhover/receiver/k8sauditreceiver/internal/metadata"
 )
@@ -52,15 +52,23 @@ func open(ctx context.Context, c *Config, in *instance.Instance) (func(context.C
 		}
 		return errors.Join(errs...)
 	}
-	if c.webhook() {
-		closer, err := openWebhook(ctx, c, in, runtime.GOMAXPROCS(0))
+	s := feed.Settings{Instance: in, Format: feed.FormatOf(sourceType), MaxEventBytes: c.MaxEventBytes}
+	if c.Webhook.Enabled() {
+		closer, err := feed.OpenWebhook(ctx, feed.WebhookSettings{Settings: s, Config: c.Webhook, ContentTypes: []string{"application/json"}})
 		if err != nil {
 			return nil, err
 		}
 		closers = append(closers, closer)
 	}
 	if len(c.Files.Include) > 0 {
-		closer, err := openFiles(ctx, c, in)
+		closer, err := feed.OpenFiles(ctx, feed.FilesSettings{
+			Settings: s, Config: c.Files, MaxBatchBytes: c.MaxEventBytes,
+			Ended: func(reason string) {
+				if !c.Webhook.Enabled() {
+					in.End(reason)
+				}
+			},
+		})
 		if err != nil {
 			return nil, errors.Join(err, closeAll(ctx))
 		}

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/feed"
 	"github.com/windhover/windhover/internal/ledger"
 )
 
@@ -47,7 +48,7 @@ func (p *place) follow(name, pattern string, change func(*Config)) component.Com
 	r, _ := p.start(name, func(c *Config) {
 		c.Files.Include = []string{pattern}
 		c.Files.PollInterval = 10 * time.Millisecond
-		c.Files.StartAt = startAtBeginning
+		c.Files.StartAt = feed.StartAtBeginning
 		if change != nil {
 			change(c)
 		}
@@ -165,8 +166,8 @@ func TestFilesStartWhereTheyAreToldTo(t *testing.T) {
 		startAt string
 		want    []string
 	}{
-		{startAtBeginning, []string{"a", "b", "c", "d"}},
-		{startAtEnd, []string{"c", "d"}}, // c is not whole when it is looked at first
+		{feed.StartAtBeginning, []string{"a", "b", "c", "d"}},
+		{feed.StartAtEnd, []string{"c", "d"}}, // c is not whole when it is looked at first
 	} {
 		t.Run(tt.startAt, func(t *testing.T) {
 			t.Parallel()
@@ -298,7 +299,7 @@ func TestOffsetsSurviveARestart(t *testing.T) {
 		r, _, err := p.tryStart("f", func(c *Config) {
 			c.Files.Include = []string{filepath.Join(dir, "*.log")}
 			c.Files.PollInterval = 10 * time.Millisecond
-			c.Files.StartAt = startAtBeginning
+			c.Files.StartAt = feed.StartAtBeginning
 			c.Files.Storage = &id
 		})
 		if err != nil {
@@ -334,7 +335,7 @@ func TestOffsetIsNotKeptBeforeAlertsAreAnswered(t *testing.T) {
 	stored := func() string {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		return string(m.data[offsetsKey])
+		return string(m.data["offsets"])
 	}
 	p.before = func() {
 		// Two alerts are asked about: at the second the first one is answered.

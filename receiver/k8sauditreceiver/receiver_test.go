@@ -31,6 +31,11 @@ const everyEvent = `
   source: k8s_audit
 `
 
+// audit returns an event with that ID.
+func audit(id string) string {
+	return `{"kind":"Event","auditID":"` + id + `","stageTimestamp":"2024-05-13T13:13:49.999999Z"}`
+}
+
 // place is a host with rules, a book and the alerts that come out.
 type place struct {
 	tb    testing.TB
@@ -206,7 +211,7 @@ func (p *place) tryStart(name string, change func(*Config)) (receiver.Logs, *Con
 	p.tb.Helper()
 	c := createDefaultConfig().(*Config)
 	change(c)
-	if err := errors.Join(c.Validate(), c.Instance.Validate(), c.Files.Validate()); err != nil {
+	if err := errors.Join(c.Validate(), c.Instance.Validate(), c.Webhook.Validate(), c.Files.Validate()); err != nil {
 		p.tb.Fatal(err)
 	}
 	next, err := consumer.NewLogs(p.consume)

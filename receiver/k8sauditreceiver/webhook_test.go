@@ -53,12 +53,12 @@ func (p *place) hook(name string, change func(*Config)) string {
 	p.tb.Helper()
 	address := freeAddress(p.tb)
 	_, c := p.start(name, func(c *Config) {
-		c.HTTP.NetAddr.Endpoint = address
+		c.Webhook.HTTP.NetAddr.Endpoint = address
 		if change != nil {
 			change(c)
 		}
 	})
-	return "http://" + address + c.Path
+	return "http://" + address + c.Webhook.Path
 }
 
 // answer is what a webhook said.
@@ -172,7 +172,7 @@ func TestWebhookAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t, everyEvent)
-			url := p.hook("a", func(c *Config) { c.HTTP.MaxRequestBodySize = 8192 })
+			url := p.hook("a", func(c *Config) { c.Webhook.HTTP.MaxRequestBodySize = 8192 })
 			body := io.Reader(strings.NewReader(tt.body))
 			if tt.zip {
 				body = zipped(t, []byte(tt.body))
@@ -230,7 +230,7 @@ func TestWebhookPutsOffWhatItHasNoRoomFor(t *testing.T) {
 	t.Run("more requests than max_concurrent_requests", func(t *testing.T) {
 		t.Parallel()
 		p := newPlace(t, everyEvent)
-		url := p.hook("a", func(c *Config) { c.MaxConcurrentRequests = 1 })
+		url := p.hook("a", func(c *Config) { c.Webhook.MaxConcurrentRequests = 1 })
 		client := newClient(t)
 		finish := hold(t, client, url)
 		want := answer{429, "too many requests at the same time", "1"}
@@ -245,8 +245,8 @@ func TestWebhookPutsOffWhatItHasNoRoomFor(t *testing.T) {
 		t.Parallel()
 		p := newPlace(t, everyEvent)
 		url := p.hook("a", func(c *Config) {
-			c.HTTP.MaxRequestBodySize = 256 << 10
-			c.MaxInflightBytes = 512 << 10
+			c.Webhook.HTTP.MaxRequestBodySize = 256 << 10
+			c.Webhook.MaxInflightBytes = 512 << 10
 		})
 		client := newClient(t)
 		var finish []func(string) answer
@@ -254,7 +254,7 @@ func TestWebhookPutsOffWhatItHasNoRoomFor(t *testing.T) {
 			finish = append(finish, hold(t, client, url))
 		}
 		// It takes 64 KiB, and twice as many beside them.
-		want := answer{503, errNoMemory.Error(), "1"}
+		want := answer{503, "too much is being received at the same time", "1"}
 		large := strings.Repeat(" ", 100<<10) + audit("b")
 		if diff := cmp.Diff(want, send(t, client, url, strings.NewReader(large))); diff != "" {
 			t.Errorf("a request of 100 KiB (-want +got):\n%s", diff)
@@ -282,7 +282,7 @@ func TestWebhookPutsOffWhatItHasNoRoomFor(t *testing.T) {
 		}
 		address := freeAddress(t)
 		c := createDefaultConfig().(*Config)
-		c.HTTP.NetAddr.Endpoint = address
+		c.Webhook.HTTP.NetAddr.Endpoint = address
 		c.Instance.Queue.Items = 2
 		r, err := NewFactory().CreateLogs(t.Context(), p.settings("a"), c, next)
 		if err != nil {
@@ -291,7 +291,7 @@ func TestWebhookPutsOffWhatItHasNoRoomFor(t *testing.T) {
 		if err := r.Start(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
-		url, client := "http://"+address+c.Path, newClient(t)
+		url, client := "http://"+address+c.Webhook.Path, newClient(t)
 		taken := 0
 		p.await("the queue to fill", func() bool {
 			got := send(t, client, url, strings.NewReader(audit("a")))
@@ -314,8 +314,8 @@ func TestWebhookGivesSlowClientsTheirTime(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, everyEvent)
 	url := p.hook("a", func(c *Config) {
-		c.HTTP.ReadTimeout = 300 * time.Millisecond
-		c.HTTP.ReadHeaderTimeout = 300 * time.Millisecond
+		c.Webhook.HTTP.ReadTimeout = 300 * time.Millisecond
+		c.Webhook.HTTP.ReadHeaderTimeout = 300 * time.Millisecond
 	})
 	address := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/k8s-audit")
 	for _, tt := range []struct{ name, sent, want string }{
@@ -353,7 +353,7 @@ func TestWebhookGivesSlowClientsTheirTime(t *testing.T) {
 func TestWebhookBoundsConnections(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, everyEvent)
-	url := p.hook("a", func(c *Config) { c.MaxConcurrentRequests = 1 }) // and four connections
+	url := p.hook("a", func(c *Config) { c.Webhook.MaxConcurrentRequests = 1 }) // and four connections
 	address := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/k8s-audit")
 	var idle []net.Conn
 	defer func() {
@@ -395,6 +395,19 @@ func TestWebhookBoundsConnections(t *testing.T) {
 	})
 }
 
+// tinyEvents returns a batch of about n bytes of the smallest events there are.
+func tinyEvents(n int) (batch []byte, events int) {
+	batch = append(batch, `{"kind":"EventList","items":[`...)
+	for len(batch) < n {
+		if events > 0 {
+			batch = append(batch, ',')
+		}
+		batch = append(batch, `{"stageTimestamp":"2024-05-13T13:13:49Z"}`...)
+		events++
+	}
+	return append(batch, "]}"...), events
+}
+
 // The memory of a large batch of tiny events is that of its text.
 func TestLargeBatchOfTinyEventsTakesNoMoreMemoryThanItsText(t *testing.T) {
 	// Not parallel: it reads how much memory the process has.
@@ -427,7 +440,7 @@ func TestLargeBatchOfTinyEventsTakesNoMoreMemoryThanItsText(t *testing.T) {
 func TestTwoInstancesStandSideBySide(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, everyEvent)
-	a, b := p.hook("a", nil), p.hook("b", func(c *Config) { c.Path = "/other" })
+	a, b := p.hook("a", nil), p.hook("b", func(c *Config) { c.Webhook.Path = "/other" })
 	client := newClient(t)
 	send(t, client, a, strings.NewReader(audit("1")))
 	p.awaitAlerts("1")
@@ -443,7 +456,7 @@ func TestSecondInstanceOnOnePortNamesTheAddress(t *testing.T) {
 	p := newPlace(t, everyEvent)
 	url := p.hook("a", nil)
 	address := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/k8s-audit")
-	r, _, err := p.tryStart("b", func(c *Config) { c.HTTP.NetAddr.Endpoint = address })
+	r, _, err := p.tryStart("b", func(c *Config) { c.Webhook.HTTP.NetAddr.Endpoint = address })
 	if err == nil || !strings.HasPrefix(err.Error(), "open webhook: listen on "+address+": ") || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("Start = %v, want an error that names %s", err, address)
 	}
@@ -453,7 +466,7 @@ func TestSecondInstanceOnOnePortNamesTheAddress(t *testing.T) {
 	}
 	t.Run("with on_error continue it is reported", func(t *testing.T) {
 		r, _, err := p.tryStart("b", func(c *Config) {
-			c.HTTP.NetAddr.Endpoint = address
+			c.Webhook.HTTP.NetAddr.Endpoint = address
 			c.Instance.OnError = "continue"
 		})
 		if err != nil {
@@ -473,11 +486,11 @@ func TestWebhookStartsStopsAndStartsAgain(t *testing.T) {
 	p := newPlace(t, everyEvent)
 	address := freeAddress(t)
 	for _, id := range []string{"1", "2"} {
-		r, c, err := p.tryStart("a", func(c *Config) { c.HTTP.NetAddr.Endpoint = address })
+		r, c, err := p.tryStart("a", func(c *Config) { c.Webhook.HTTP.NetAddr.Endpoint = address })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := send(t, newClient(t), "http://"+address+c.Path, strings.NewReader(audit(id))); got.Status != 200 {
+		if got := send(t, newClient(t), "http://"+address+c.Webhook.Path, strings.NewReader(audit(id))); got.Status != 200 {
 			t.Errorf("answer %v, want 200", got)
 		}
 		p.shutdown(r)
@@ -521,7 +534,7 @@ func TestMissingExtensionIsNamed(t *testing.T) {
 		{"other", "use extension other: it holds no rules; use one of type windhover_rules"},
 	} {
 		r, _, err := p.tryStart("a", func(c *Config) {
-			c.HTTP.NetAddr.Endpoint = "127.0.0.1:0"
+			c.Webhook.HTTP.NetAddr.Endpoint = "127.0.0.1:0"
 			c.Instance.Rules = tt.rules
 		})
 		if err == nil || err.Error() != tt.want {
@@ -577,7 +590,7 @@ func TestWebhookSpeaksTLS(t *testing.T) {
 	certFile, keyFile, pool := certificate(t)
 	p := newPlace(t, everyEvent)
 	url := p.hook("a", func(c *Config) {
-		c.HTTP.TLS = configoptional.Some(configtls.ServerConfig{
+		c.Webhook.HTTP.TLS = configoptional.Some(configtls.ServerConfig{
 			Config:       configtls.Config{CertFile: certFile, KeyFile: keyFile},
 			ClientCAFile: certFile,
 		})
@@ -611,8 +624,8 @@ func TestBadTLSLeavesNoPortTaken(t *testing.T) {
 	p := newPlace(t, everyEvent)
 	address := freeAddress(t)
 	r, _, err := p.tryStart("a", func(c *Config) {
-		c.HTTP.NetAddr.Endpoint = address
-		c.HTTP.TLS = configoptional.Some(configtls.ServerConfig{Config: configtls.Config{CertFile: "no/such/file", KeyFile: "no/such/file"}})
+		c.Webhook.HTTP.NetAddr.Endpoint = address
+		c.Webhook.HTTP.TLS = configoptional.Some(configtls.ServerConfig{Config: configtls.Config{CertFile: "no/such/file", KeyFile: "no/such/file"}})
 	})
 	if err == nil || !strings.HasPrefix(err.Error(), "open webhook: set up TLS: ") {
 		t.Errorf("Start = %v, want an error about TLS", err)

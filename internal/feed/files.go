@@ -1,9 +1,8 @@
-package k8sauditreceiver
+package feed
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,9 +14,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/zap"
 
+	"github.com/windhover/windhover/internal/document"
 	"github.com/windhover/windhover/internal/instance"
 	"github.com/windhover/windhover/internal/ledger"
 )
@@ -38,12 +37,69 @@ const (
 	partFiles = "files"
 )
 
+// Where the first look at a file begins.
+const (
+	StartAtBeginning = "beginning"
+	StartAtEnd       = "end"
+)
+
+// FilesConfig describes the files to read.
+type FilesConfig struct {
+	// Include are patterns of file names, as of a shell: * ? and [].
+	Include []string `mapstructure:"include"`
+	// StartAt is beginning or end: where to begin in files that are there at the start.
+	// Files that appear later are read from their beginning.
+	StartAt string `mapstructure:"start_at"`
+	// Follow waits for more at the end of a file, and for more files. Without it the
+	// source ends when every file was read once.
+	Follow bool `mapstructure:"follow"`
+	// PollInterval is how often files are looked at.
+	PollInterval time.Duration `mapstructure:"poll_interval"`
+	// Storage is the ID of a storage extension that keeps how far files were read.
+	Storage *component.ID `mapstructure:"storage"`
+}
+
+// NewDefaultFilesConfig returns what applies unless the user sets something else.
+func NewDefaultFilesConfig() FilesConfig {
+	return FilesConfig{StartAt: StartAtEnd, Follow: true, PollInterval: 250 * time.Millisecond}
+}
+
+// Validate reports every problem with c.
+func (c *FilesConfig) Validate() error {
+	var errs []error
+	for _, pattern := range c.Include {
+		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
+			errs = append(errs, fmt.Errorf("include: %q is not a pattern of file names", pattern))
+		}
+	}
+	if c.StartAt != StartAtBeginning && c.StartAt != StartAtEnd {
+		errs = append(errs, fmt.Errorf("start_at: no place %q; there are beginning and end", c.StartAt))
+	}
+	if c.PollInterval < 10*time.Millisecond {
+		errs = append(errs, fmt.Errorf("poll_interval: %v is shorter than 10ms", c.PollInterval))
+	}
+	return errors.Join(errs...)
+}
+
+// FilesSettings say how files are read.
+type FilesSettings struct {
+	Settings
+	Config FilesConfig
+	// MaxBatchBytes bounds a line, or a document with all the events in it.
+	MaxBatchBytes int
+	// Documents: a batch ends with its last bracket, not with its line.
+	Documents bool
+	// Ended is called, if nothing is followed, when every file was read.
+	Ended func(reason string)
+}
+
 // tail reads files line by line and follows them as they grow, are renamed, cut short
 // or replaced. It belongs to one goroutine. A line is handled once it ends; an offset
 // is always that of the start of a line.
 type tail struct {
 	config FilesConfig
 	limit  int // longest line
+	docs   bool
 	worker *worker
 	in     *instance.Instance
 	store  *offsets // nil: nothing is kept
@@ -60,8 +116,9 @@ type tail struct {
 type file struct {
 	path   string
 	f      *os.File
+	text   io.ReaderAt // of f: itself, or what is compressed in it
 	info   fs.FileInfo
-	offset int64  // start of the first line that was not handled
+	offset int64  // in text: start of the first line that was not handled
 	head   []byte // how the file begins
 	skip   bool   // offset is inside a line that is too long
 	gone   bool   // its path leads to another file, or to none
@@ -69,16 +126,17 @@ type file struct {
 	done   bool   // nothing more is to come of it
 }
 
-// openFiles begins to read files, until the returned function is called or, without
+// OpenFiles begins to read files, until the returned function is called or, without
 // follow, every file was read.
-func openFiles(ctx context.Context, c *Config, in *instance.Instance) (func(context.Context) error, error) {
+func OpenFiles(ctx context.Context, s FilesSettings) (func(context.Context) error, error) {
+	in := s.Instance
 	t := &tail{
-		config: c.Files, limit: c.MaxEventBytes, worker: newWorker(in, c), in: in, first: true,
+		config: s.Config, limit: s.MaxBatchBytes, docs: s.Documents, worker: newWorker(s.Settings), in: in, first: true,
 		log: complaints{logger: in.Receiver.Logger},
 	}
-	if c.Files.Storage != nil {
+	if s.Config.Storage != nil {
 		var err error
-		if t.store, err = openOffsets(ctx, *c.Files.Storage, in); err != nil {
+		if t.store, err = openOffsets(ctx, *s.Config.Storage, in); err != nil {
 			t.worker.pipeline.Close()
 			return nil, err
 		}
@@ -95,8 +153,8 @@ func openFiles(ctx context.Context, c *Config, in *instance.Instance) (func(cont
 		switch {
 		case err != nil:
 			in.Fail(err)
-		case running.Err() == nil && !c.webhook():
-			in.End("every file was read")
+		case running.Err() == nil:
+			s.Ended("every file was read")
 		}
 	}()
 	return func(ctx context.Context) error {
@@ -259,7 +317,7 @@ func (t *tail) add(path string) error {
 	if err != nil {
 		return err
 	}
-	f := &file{path: path, f: h}
+	f := &file{path: path, f: h, text: h}
 	if f.info, err = h.Stat(); err == nil && !f.info.Mode().IsRegular() {
 		err = fmt.Errorf("%s: it is not a regular file", path)
 	}
@@ -270,9 +328,16 @@ func (t *tail) add(path string) error {
 		_ = h.Close()
 		return err
 	}
+	if isCompressed(f.head) {
+		f.text = &inflater{from: h}
+	}
 	switch {
 	case t.store != nil && t.store.restore(f):
-	case t.first && t.config.Follow && t.config.StartAt == startAtEnd:
+	case t.first && t.config.Follow && t.config.StartAt == StartAtEnd:
+		if z := f.inflater(); z != nil {
+			z.over = true
+			break
+		}
 		if f.offset, err = lastLine(h, f.info.Size()); err != nil {
 			_ = h.Close()
 			return fmt.Errorf("%s: %w", path, err)
@@ -318,16 +383,27 @@ func (t *tail) read(ctx context.Context, f *file) error {
 	if err := f.rewind(); err != nil {
 		return err
 	}
+	if z := f.inflater(); z != nil {
+		if z.over {
+			t.end(f, nil, false)
+			return nil
+		}
+		if z.waits == info.Size() && !f.gone {
+			return nil
+		}
+		z.waits = 0
+	}
 	before := f.offset
 	for ctx.Err() == nil && !t.waits {
 		if len(t.buf) == 0 {
 			t.buf = make([]byte, min(readBuffer, t.limit+1))
 		}
-		n, err := f.f.ReadAt(t.buf, f.offset)
-		if err != nil && !errors.Is(err, io.EOF) {
+		n, err := f.text.ReadAt(t.buf, f.offset)
+		atEnd := errors.Is(err, io.EOF)
+		z := f.inflater()
+		if err != nil && !atEnd && z == nil {
 			return err
 		}
-		atEnd := errors.Is(err, io.EOF)
 		used := t.lines(f, t.buf[:n])
 		f.offset += int64(used)
 		switch {
@@ -336,6 +412,9 @@ func (t *tail) read(ctx context.Context, f *file) error {
 			if len(t.buf) > readBuffer {
 				t.buf = nil
 			}
+		case err != nil && !atEnd:
+			t.broken(f, z, err)
+			return nil
 		case n > 0 && (f.skip || n > t.limit):
 			if !f.skip {
 				t.oversize(f, n)
@@ -344,6 +423,12 @@ func (t *tail) read(ctx context.Context, f *file) error {
 			f.offset += int64(n)
 		case atEnd:
 			t.end(f, t.buf[:n], f.offset > before)
+			if z != nil && !f.done {
+				// A compressed file says where it ends: what there is, is the last line.
+				t.line(f, t.buf[:n], f.offset)
+				f.offset += int64(n)
+				z.over = true
+			}
 			return nil
 		case n == len(t.buf):
 			t.buf = make([]byte, min(2*len(t.buf), t.limit+1))
@@ -377,8 +462,13 @@ func (f *file) rewind() error {
 	if err != nil {
 		return err
 	}
-	if f.info.Size() < f.offset || !bytes.HasPrefix(head, f.head) {
+	z := f.inflater()
+	if z == nil && f.info.Size() < f.offset || !bytes.HasPrefix(head, f.head) {
 		f.offset, f.skip = 0, false
+		f.text, z = f.f, nil
+	}
+	if z == nil && f.offset == 0 && isCompressed(head) {
+		f.text = &inflater{from: f.f}
 	}
 	f.head = head
 	return nil
@@ -389,8 +479,8 @@ func (f *file) rewind() error {
 func (t *tail) lines(f *file, b []byte) int {
 	used := 0
 	for !t.full() {
-		end := bytes.IndexByte(b[used:], '\n')
-		if end < 0 {
+		end := batchEnd(b[used:], t.docs, f.skip)
+		if end == 0 {
 			break
 		}
 		if f.skip {
@@ -398,7 +488,7 @@ func (t *tail) lines(f *file, b []byte) int {
 		} else {
 			t.line(f, b[used:used+end], f.offset+int64(used))
 		}
-		used += end + 1
+		used += end
 	}
 	if used > 0 {
 		if last := t.worker.ev.Time; last != 0 {
@@ -409,10 +499,29 @@ func (t *tail) lines(f *file, b []byte) int {
 	return used
 }
 
+// batchEnd returns the index after the first batch of b, 0 if it does not end there: of
+// a line, or of a document if docs is set. If skip is set, b begins in the middle of one
+// that was too long.
+func batchEnd(b []byte, docs, skip bool) int {
+	if docs && !skip {
+		return document.End(b)
+	}
+	for i := 0; ; {
+		end := bytes.IndexByte(b[i:], '\n')
+		if end < 0 {
+			return 0
+		}
+		i += end + 1
+		// A document begins where its line does; what is inside one is indented.
+		if !docs || i < len(b) && (b[i] == '{' || b[i] == '[') {
+			return i
+		}
+	}
+}
+
 // full reports whether reading waits for the alert queue: a file does not go away.
 func (t *tail) full() bool {
-	q := t.in.Alerts.Stats()
-	t.waits = q.Items >= q.ItemLimit || q.Bytes >= q.ByteLimit
+	t.waits = full(t.in.Alerts)
 	return t.waits
 }
 
@@ -420,124 +529,30 @@ func (t *tail) line(f *file, line []byte, offset int64) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return
 	}
-	if len(line) > t.limit {
+	if len(line) > t.limit+1 { // its end counts
 		t.oversize(f, len(line))
 		return
 	}
-	if o := t.worker.batch(line); o.refused > 0 {
-		o.first.offset += int(offset)
+	if o := t.worker.Batch(line); o.Refused > 0 {
+		o.First.Offset += int(offset)
 		t.log.about(f.path, o)
 	}
+}
+
+// broken decides what to do with a compressed file that cannot be read on.
+func (t *tail) broken(f *file, z *inflater, err error) {
+	if errors.Is(err, io.ErrUnexpectedEOF) && t.config.Follow && !f.gone {
+		z.wait(f.info.Size()) // it is still being written
+		return
+	}
+	z.over = true
+	t.worker.refuse(ledger.DropMalformed)
+	t.log.about(f.path, Outcome{Refused: 1, First: Refusal{int(f.offset), int(f.info.Size()), err}})
 }
 
 // oversize counts a line that is longer than an event may be. It is not read whole.
 func (t *tail) oversize(f *file, size int) {
 	t.worker.refuse(ledger.DropOversize)
-	err := fmt.Errorf("the line has more than max_event_bytes, %d bytes", t.limit)
-	t.log.about(f.path, outcome{refused: 1, first: refusal{int(f.offset), size, err}})
-}
-
-// offsets keeps how far files were read, in a storage extension. An offset is written
-// once the alerts of all events before it left the queue: after a crash an event can be
-// seen twice, but not be missed.
-type offsets struct {
-	client  storage.Client
-	known   []kept
-	waiting []byte // not written yet …
-	alerts  uint64 // … until so many alerts are answered
-	written []byte
-}
-
-// kept is how far one file was read. A file is known by how it begins.
-type kept struct {
-	Path   string `json:"path"`
-	Head   []byte `json:"head"`
-	Offset int64  `json:"offset"`
-}
-
-const offsetsKey = "offsets"
-
-func openOffsets(ctx context.Context, id component.ID, in *instance.Instance) (*offsets, error) {
-	ext, ok := in.Host.GetExtensions()[id]
-	if !ok {
-		return nil, fmt.Errorf("find extension %s: there is none; add it to extensions, or remove files::storage", id)
-	}
-	st, ok := ext.(storage.Extension)
-	if !ok {
-		return nil, fmt.Errorf("use extension %s: it stores nothing; use one such as file_storage", id)
-	}
-	client, err := st.GetClient(ctx, component.KindReceiver, in.Receiver.ID, "files")
-	if err != nil {
-		return nil, fmt.Errorf("open storage %s: %w", id, err)
-	}
-	o := &offsets{client: client}
-	text, err := client.Get(ctx, offsetsKey)
-	if err == nil && text != nil {
-		err = json.Unmarshal(text, &o.known)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read storage %s: %w", id, err), client.Close(ctx))
-	}
-	return o, nil
-}
-
-// restore sets the offset of a file that was read before.
-func (o *offsets) restore(f *file) bool {
-	for _, k := range o.known {
-		if len(k.Head) > 0 && bytes.HasPrefix(f.head, k.Head) && k.Offset <= f.info.Size() {
-			f.offset = k.Offset
-			return true
-		}
-	}
-	return false
-}
-
-// keep writes the offsets of files, as soon as that may be.
-func (o *offsets) keep(open []*file, in *instance.Instance) error {
-	if o.waiting == nil {
-		text, err := encode(open)
-		if err != nil || bytes.Equal(text, o.written) {
-			return err
-		}
-		o.waiting, o.alerts = text, in.Alerts.Stats().Accepted
-	}
-	if in.Answered() < o.alerts {
-		return nil
-	}
-	if err := o.client.Set(context.Background(), offsetsKey, o.waiting); err != nil {
-		return err
-	}
-	o.written, o.waiting = o.waiting, nil
-	return nil
-}
-
-// settleTime bounds how long close waits for alerts to be answered.
-const settleTime = time.Second
-
-// close writes the last offsets, if the alerts before them are answered in time.
-func (o *offsets) close(open []*file, in *instance.Instance) error {
-	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
-	defer cancel()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	last, err := encode(open)
-	for err == nil && !bytes.Equal(o.written, last) {
-		if err = o.keep(open, in); err != nil || bytes.Equal(o.written, last) {
-			break
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			err = fmt.Errorf("wait for alerts: %w", ctx.Err())
-		}
-	}
-	return errors.Join(err, o.client.Close(context.Background()))
-}
-
-func encode(open []*file) ([]byte, error) {
-	list := make([]kept, 0, len(open))
-	for _, f := range open {
-		list = append(list, kept{f.path, f.head, f.offset})
-	}
-	return json.Marshal(list)
+	err := fmt.Errorf("the line has more than %d bytes", t.limit)
+	t.log.about(f.path, Outcome{Refused: 1, First: Refusal{int(f.offset), size, err}})
 }

@@ -1,4 +1,4 @@
-package k8sauditreceiver
+package feed
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/internal/ledger"
 )
 
@@ -59,10 +60,10 @@ func TestBatchHandles(t *testing.T) {
 		{"a kind of the wrong type", `[` + audit("a") + `,{"kind":7},` + audit("b") + `]`, "a b", "offset 79, 10 bytes: its kind is not Event", false, map[string]int{"malformed": 1}},
 		{"another kind", `{"kind":"Pod"}`, "", "offset 0, 14 bytes: its kind is not Event", false, map[string]int{"malformed": 1}},
 		{"no object", `[1,"x",null]`, "", "offset 1, 1 bytes: its kind is not Event", false, map[string]int{"malformed": 3}},
-		{"no time", `{"kind":"Event"}`, "", "offset 0, 16 bytes: " + errTime.Error(), false, map[string]int{"malformed": 1}},
-		{"a time of the wrong type", `{"stageTimestamp":1}`, "", "offset 0, 20 bytes: " + errTime.Error(), false, map[string]int{"malformed": 1}},
-		{"a time in words", `{"stageTimestamp":"yesterday"}`, "", "offset 0, 30 bytes: " + errTime.Error(), false, map[string]int{"malformed": 1}},
-		{"a time beyond 64 bits", `{"stageTimestamp":"9999-12-31T23:59:59Z"}`, "", "offset 0, 41 bytes: " + errTime.Error(), false, map[string]int{"malformed": 1}},
+		{"no time", `{"kind":"Event"}`, "", "offset 0, 16 bytes: " + errAuditTime.Error(), false, map[string]int{"malformed": 1}},
+		{"a time of the wrong type", `{"stageTimestamp":1}`, "", "offset 0, 20 bytes: " + errAuditTime.Error(), false, map[string]int{"malformed": 1}},
+		{"a time in words", `{"stageTimestamp":"yesterday"}`, "", "offset 0, 30 bytes: " + errAuditTime.Error(), false, map[string]int{"malformed": 1}},
+		{"a time beyond 64 bits", `{"stageTimestamp":"9999-12-31T23:59:59Z"}`, "", "offset 0, 41 bytes: " + errAuditTime.Error(), false, map[string]int{"malformed": 1}},
 		{"a malformed neighbour", `[` + audit("a") + `,{"x":nul},` + audit("b") + `]`, "a b", "offset 79, 9 bytes: read document: offset 8: unexpected '}', want null", false, map[string]int{"malformed": 1}},
 		{"a neighbour that is too large", `[` + audit("a") + `,{"x":"` + strings.Repeat("x", 1024) + `"},` + audit("b") + `]`, "a b", "offset 79, 1032 bytes: read document: offset 1024: document of 1032 bytes, limit is 1024", false, map[string]int{"oversize": 1}},
 		{"a neighbour of too many values", `[` + audit("a") + `,[],{"x":[` + strings.Repeat("0,", 450) + `0]},` + audit("b") + `]`, "a b", "offset 82, 909 bytes: read document: offset 810: more than 405 values", false, map[string]int{"oversize": 1}},
@@ -73,10 +74,10 @@ func TestBatchHandles(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var r recorder
-			o := newDecoder(&r, 1024).batch([]byte(tt.in))
+			o := NewDecoder(&r, FormatOf(field.K8sAudit), 1024).Batch([]byte(tt.in))
 			refused := ""
-			if o.refused > 0 {
-				refused = o.first.String()
+			if o.Refused > 0 {
+				refused = o.First.String()
 			}
 			if diff := cmp.Diff(tt.refused, refused); diff != "" {
 				t.Errorf("batch(%q): first refusal (-want +got):\n%s", tt.in, diff)
@@ -87,11 +88,11 @@ func TestBatchHandles(t *testing.T) {
 			if diff := cmp.Diff(tt.dropped, r.dropped); diff != "" {
 				t.Errorf("batch(%q): dropped (-want +got):\n%s", tt.in, diff)
 			}
-			if got := o.broken != nil; got != tt.broken {
-				t.Errorf("batch(%q): broken: %v, want %v", tt.in, o.broken, tt.broken)
+			if got := o.Broken != nil; got != tt.broken {
+				t.Errorf("batch(%q): broken: %v, want %v", tt.in, o.Broken, tt.broken)
 			}
-			if o.handled != len(r.ids) || r.produced != o.handled+o.refused {
-				t.Errorf("batch(%q): %d handled, %d refused, %d produced", tt.in, o.handled, o.refused, r.produced)
+			if o.Handled != len(r.ids) || r.produced != o.Handled+o.Refused {
+				t.Errorf("batch(%q): %d handled, %d refused, %d produced", tt.in, o.Handled, o.Refused, r.produced)
 			}
 		})
 	}
@@ -108,7 +109,7 @@ func TestEventTimeIsThatOfTheStage(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var r recorder
-			newDecoder(&r, 1024).batch([]byte(`{"stageTimestamp":"` + tt.in + `","requestReceivedTimestamp":"2000-01-01T00:00:00Z"}`))
+			NewDecoder(&r, FormatOf(field.K8sAudit), 1024).Batch([]byte(`{"stageTimestamp":"` + tt.in + `","requestReceivedTimestamp":"2000-01-01T00:00:00Z"}`))
 			want, err := time.Parse(time.RFC3339Nano, tt.in)
 			if err != nil {
 				t.Fatal(err)
@@ -144,11 +145,11 @@ func (c *counter) Drop(event.Type, event.Lane, ledger.DropReason) { c.dropped++ 
 func TestBatchDoesNotAllocate(t *testing.T) {
 	batch, events := tinyEvents(1 << 20)
 	var c counter
-	d := newDecoder(&c, 2<<20)
+	d := NewDecoder(&c, FormatOf(field.K8sAudit), 2<<20)
 	got := testing.AllocsPerRun(3, func() {
 		c = counter{}
-		if o := d.batch(batch); o.handled != events || o.refused != 0 {
-			t.Fatalf("handled %d, refused %d of %d events", o.handled, o.refused, events)
+		if o := d.Batch(batch); o.Handled != events || o.Refused != 0 {
+			t.Fatalf("handled %d, refused %d of %d events", o.Handled, o.Refused, events)
 		}
 	})
 	if got != 0 {
@@ -159,12 +160,12 @@ func TestBatchDoesNotAllocate(t *testing.T) {
 func BenchmarkBatch(b *testing.B) {
 	one := `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"30fdd47c-0000-4000-8000-000000000514","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/default/pods","verb":"create","user":{"username":"alice","groups":["devs","system:authenticated"]},"sourceIPs":["10.0.0.1"],"userAgent":"kubectl/v1.31","objectRef":{"resource":"pods","namespace":"default","name":"p","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":201},"requestReceivedTimestamp":"2024-05-13T13:13:49.9Z","stageTimestamp":"2024-05-13T13:13:49.999999Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""},"requestObject":{"spec":{"containers":[{"name":"c0","image":"nginx:1.25","securityContext":{"privileged":true},"env":[` + strings.Repeat(`{"name":"VARIABLE","value":"some text"},`, 30) + `{"name":"LAST","value":""}]}]}}}`
 	batch := []byte(`{"kind":"EventList","items":[` + strings.Repeat(one+",", 99) + one + `]}`)
-	d := newDecoder(&counter{}, 2<<20)
+	d := NewDecoder(&counter{}, FormatOf(field.K8sAudit), 2<<20)
 	b.SetBytes(int64(len(batch)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if o := d.batch(batch); o.handled != 100 {
-			b.Fatalf("handled %d events", o.handled)
+		if o := d.Batch(batch); o.Handled != 100 {
+			b.Fatalf("handled %d events", o.Handled)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/event")
@@ -182,19 +183,19 @@ func FuzzBatch(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, batch []byte) {
 		var r recorder
-		o := newDecoder(&r, 4096).batch(batch)
+		o := NewDecoder(&r, FormatOf(field.K8sAudit), 4096).Batch(batch)
 		dropped := 0
 		for _, n := range r.dropped {
 			dropped += n
 		}
-		if o.handled != len(r.ids) || o.refused != dropped || r.produced != o.handled+o.refused {
-			t.Fatalf("batch(%q): %d handled, %d refused; %d events, %d dropped, %d produced", batch, o.handled, o.refused, len(r.ids), dropped, r.produced)
+		if o.Handled != len(r.ids) || o.Refused != dropped || r.produced != o.Handled+o.Refused {
+			t.Fatalf("batch(%q): %d handled, %d refused; %d events, %d dropped, %d produced", batch, o.Handled, o.Refused, len(r.ids), dropped, r.produced)
 		}
 		if !json.Valid(batch) || bytes.ContainsAny(batch, "[]") || len(batch) > 1000 {
 			return
 		}
-		if want := isEvent(batch); want != (o.handled == 1) {
-			t.Fatalf("batch(%q): %d handled, want an event: %v", batch, o.handled, want)
+		if want := isEvent(batch); want != (o.Handled == 1) {
+			t.Fatalf("batch(%q): %d handled, want an event: %v", batch, o.Handled, want)
 		}
 	})
 }

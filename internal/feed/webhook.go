@@ -1,4 +1,4 @@
-package k8sauditreceiver
+package feed
 
 import (
 	"context"
@@ -10,6 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,8 +21,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/windhover/windhover/internal/alert"
-	"github.com/windhover/windhover/internal/instance"
-	"github.com/windhover/windhover/internal/pipeline"
 )
 
 const (
@@ -42,6 +43,7 @@ const (
 // webhook answers the requests of API servers. A request is bounded in size and time,
 // requests in number and in memory; events are handled by a fixed number of workers.
 type webhook struct {
+	settings WebhookSettings
 	maxBody  int64
 	slots    chan struct{}
 	inflight budget
@@ -51,24 +53,94 @@ type webhook struct {
 	complain complaints
 }
 
-// worker is a decoder with the worker of the pipeline that it passes events to.
-type worker struct {
-	*decoder
-	pipeline *pipeline.Worker
+// WebhookConfig is what a user sets for requests that bring events.
+type WebhookConfig struct {
+	// HTTP is the server of the webhook: endpoint, tls, auth, timeouts,
+	// max_request_body_size. Without an endpoint there is no webhook.
+	HTTP confighttp.ServerConfig `mapstructure:",squash"`
+	// Path is where batches are posted.
+	Path string `mapstructure:"path"`
+	// MaxConcurrentRequests bounds the requests that are answered at the same time.
+	MaxConcurrentRequests int `mapstructure:"max_concurrent_requests"`
+	// MaxInflightBytes bounds the memory of the bodies of all requests together.
+	MaxInflightBytes int64 `mapstructure:"max_inflight_bytes"`
 }
 
-func newWorker(in *instance.Instance, c *Config) *worker {
-	p := in.Worker()
-	return &worker{newDecoder(p, c.MaxEventBytes), p}
+// NewDefaultWebhookConfig returns what applies unless the user sets something else.
+func NewDefaultWebhookConfig(path string) WebhookConfig {
+	server := confighttp.NewDefaultServerConfig()
+	server.MaxRequestBodySize = 12 << 20
+	server.ReadHeaderTimeout = 10 * time.Second
+	server.ReadTimeout = 30 * time.Second
+	server.CompressionAlgorithms = []string{"", "gzip"}
+	return WebhookConfig{HTTP: server, Path: path, MaxConcurrentRequests: 256, MaxInflightBytes: 64 << 20}
 }
 
-// openWebhook listens, and answers requests until the returned function is called.
-func openWebhook(ctx context.Context, c *Config, in *instance.Instance, workers int) (func(context.Context) error, error) {
+// Enabled reports whether there is a webhook.
+func (c *WebhookConfig) Enabled() bool { return c.HTTP.NetAddr.Endpoint != "" }
+
+// maxConnections bounds open connections: every request may have one, and some clients
+// keep one without a request.
+func (c *WebhookConfig) maxConnections() int { return 4 * c.MaxConcurrentRequests }
+
+// Validate reports every problem with c, not just the first.
+func (c *WebhookConfig) Validate() error {
+	if !c.Enabled() {
+		return nil
+	}
+	var errs []error
+	if !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, "{} ?#") {
+		errs = append(errs, fmt.Errorf("path: %q is not a path such as /events", c.Path))
+	}
+	if c.MaxConcurrentRequests < 1 {
+		errs = append(errs, fmt.Errorf("max_concurrent_requests: %d is less than 1", c.MaxConcurrentRequests))
+	}
+	if c.HTTP.MaxRequestBodySize < 1024 {
+		errs = append(errs, fmt.Errorf("max_request_body_size: %d is less than 1024", c.HTTP.MaxRequestBodySize))
+	}
+	// While a buffer grows there are two of them.
+	if c.MaxInflightBytes < 2*c.HTTP.MaxRequestBodySize {
+		errs = append(errs, fmt.Errorf("max_inflight_bytes: %d is less than twice what one request may have, max_request_body_size: %d", c.MaxInflightBytes, c.HTTP.MaxRequestBodySize))
+	}
+	for _, t := range []struct {
+		key  string
+		time time.Duration
+	}{{"read_timeout", c.HTTP.ReadTimeout}, {"read_header_timeout", c.HTTP.ReadHeaderTimeout}} {
+		if t.time <= 0 {
+			errs = append(errs, fmt.Errorf("%s: %v lets a slow client hold a connection for ever; set a time", t.key, t.time))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// WebhookSettings say how requests are taken.
+type WebhookSettings struct {
+	Settings
+	Config WebhookConfig
+	// ContentTypes are those that requests may have.
+	ContentTypes []string
+	// Admit, if set, returns the batch to handle in place of a body, which it may change,
+	// or why the request is refused: a *StatusError.
+	Admit func(r *http.Request, body []byte) ([]byte, error)
+}
+
+// StatusError is why a request is refused.
+type StatusError struct {
+	Status int
+	Msg    string
+}
+
+func (e *StatusError) Error() string { return e.Msg }
+
+// OpenWebhook listens, and answers requests until the returned function is called.
+func OpenWebhook(ctx context.Context, s WebhookSettings) (func(context.Context) error, error) {
+	in, c, workers := s.Instance, s.Config, runtime.GOMAXPROCS(0)
 	h := &webhook{
-		maxBody: c.HTTP.MaxRequestBodySize,
-		slots:   make(chan struct{}, c.MaxConcurrentRequests),
-		workers: make(chan *worker, workers),
-		alerts:  in.Alerts,
+		settings: s,
+		maxBody:  c.HTTP.MaxRequestBodySize,
+		slots:    make(chan struct{}, c.MaxConcurrentRequests),
+		workers:  make(chan *worker, workers),
+		alerts:   in.Alerts,
 		complain: complaints{
 			logger: in.Receiver.Logger,
 		},
@@ -92,7 +164,7 @@ func openWebhook(ctx context.Context, c *Config, in *instance.Instance, workers 
 		server.ErrorLog = logger
 	}
 	for range workers {
-		h.workers <- newWorker(in, c)
+		h.workers <- newWorker(s.Settings)
 	}
 
 	var running sync.WaitGroup
@@ -223,8 +295,8 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseRequest(w, r, "use POST", http.StatusMethodNotAllowed)
 		return
 	}
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		refuseRequest(w, r, "Content-Type: want application/json", http.StatusUnsupportedMediaType)
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || !slices.Contains(h.settings.ContentTypes, t) {
+		refuseRequest(w, r, "Content-Type: want "+strings.Join(h.settings.ContentTypes, " or "), http.StatusUnsupportedMediaType)
 		return
 	}
 	if r.ContentLength > h.maxBody {
@@ -238,7 +310,7 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseRequest(w, r, "too many requests at the same time", http.StatusTooManyRequests)
 		return
 	}
-	if q := h.alerts.Stats(); q.Items >= q.ItemLimit || q.Bytes >= q.ByteLimit {
+	if full(h.alerts) {
 		refuseRequest(w, r, "the alert queue is full", http.StatusServiceUnavailable)
 		return
 	}
@@ -252,15 +324,26 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseRequest(w, r, "the body is empty", http.StatusBadRequest)
 		return
 	}
+	batch := *buf
+	if h.settings.Admit != nil {
+		if batch, err = h.settings.Admit(r, batch); err != nil {
+			status := http.StatusBadRequest
+			if e, ok := errors.AsType[*StatusError](err); ok {
+				status = e.Status
+			}
+			refuseRequest(w, r, err.Error(), status)
+			return
+		}
+	}
 	d := <-h.workers
-	o := d.batch(*buf)
+	o := d.Batch(batch)
 	d.pipeline.Idle()
 	h.workers <- d
-	if o.refused > 0 {
+	if o.Refused > 0 {
 		h.complain.about(r.RemoteAddr, o)
 	}
-	if o.broken != nil || o.handled == 0 && o.refused > 0 {
-		refuseRequest(w, r, fmt.Sprintf("handled %d events, refused %d, the first at %v", o.handled, o.refused, o.first), http.StatusBadRequest)
+	if o.Broken != nil || o.Handled == 0 && o.Refused > 0 {
+		refuseRequest(w, r, fmt.Sprintf("handled %d events, refused %d, the first at %v", o.Handled, o.Refused, o.First), http.StatusBadRequest)
 		return
 	}
 	w.WriteHeader(http.StatusOK)
@@ -349,32 +432,4 @@ func (h *webhook) unread(w http.ResponseWriter, r *http.Request, err error) {
 		// Too few bytes, broken compression, or the client is gone.
 		refuseRequest(w, r, "read body: "+err.Error(), http.StatusBadRequest)
 	}
-}
-
-// complaints logs batches with documents that are no events, not more often than a
-// person can read: the ledger counts them all.
-type complaints struct {
-	logger *zap.Logger
-
-	mu      sync.Mutex
-	next    time.Time
-	between int // documents refused since the last line
-}
-
-// complainTime is how often there is a line about refused documents.
-const complainTime = 10 * time.Second
-
-func (c *complaints) about(from string, o outcome) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	if now.Before(c.next) {
-		c.between += o.refused
-		return
-	}
-	c.logger.Warn("documents are no audit events",
-		zap.String("from", from), zap.Int("refused", o.refused), zap.Int("handled", o.handled),
-		zap.Int("offset", o.first.offset), zap.Int("size", o.first.size), zap.Error(o.first.err),
-		zap.Int("refused_since_last_line", c.between))
-	c.next, c.between = now.Add(complainTime), 0
 }
