@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package capture tests the system call receiver against the running kernel: from the
 // system call of a child process to the log record at the next consumer.
 package capture
