@@ -21,18 +21,21 @@ type Provider interface {
 	Live() *Live
 }
 
-// NewLive returns a Live that holds s, as generation 1.
+// NewLive returns a Live that holds s as generation 1, or as generation 0 if it has no
+// rules: it stands for a set that is still to be loaded.
 func NewLive(s *Set) *Live {
 	l := &Live{}
 	l.set.Store(s)
-	l.generation.Store(1)
+	if len(s.Rules()) > 0 {
+		l.generation.Store(1)
+	}
 	return l
 }
 
 // Set returns the Set in use.
 func (l *Live) Set() *Set { return l.set.Load() }
 
-// Generation returns how many Sets have been in use; it changes with every Swap.
+// Generation returns the number of the Set in use, which grows with every Swap.
 func (l *Live) Generation() uint64 { return l.generation.Load() }
 
 // Swap puts s in the place of the Set in use. Those who asked by OnSwap are told, one

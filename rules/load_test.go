@@ -358,12 +358,12 @@ func TestLive(t *testing.T) {
 	l := NewLive(a)
 	var told []*Set
 	cancel := l.OnSwap(func(s *Set) { told = append(told, s) })
-	if l.Set() != a || l.Generation() != 1 {
-		t.Errorf("generation %d, want 1", l.Generation())
+	if l.Set() != a || l.Generation() != 0 {
+		t.Errorf("generation %d of an empty set, want 0", l.Generation())
 	}
 	l.Swap(b)
-	if l.Set() != b || l.Generation() != 2 {
-		t.Errorf("generation %d after a swap, want 2", l.Generation())
+	if l.Set() != b || l.Generation() != 1 {
+		t.Errorf("generation %d after a swap, want 1", l.Generation())
 	}
 	cancel()
 	l.Swap(a)
