@@ -1,12 +1,16 @@
 package plan
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // glob is a pattern of fnmatch(3) without flags: "*" and "?" match slashes too, and a
 // backslash takes away the meaning of what follows. It works on bytes.
 type glob struct {
 	tokens []globToken
 	fold   bool
+	piece  []byte // part of every text that matches; empty if fold
 }
 
 type globToken struct {
@@ -54,7 +58,25 @@ func newGlob(pattern string, fold bool) *glob {
 		}
 		g.tokens = append(g.tokens, globToken{c: c})
 	}
+	if !fold {
+		g.piece = g.longestPiece()
+	}
 	return g
+}
+
+// longestPiece returns the longest run of bytes that stand for themselves.
+func (g *glob) longestPiece() []byte {
+	var best, run []byte
+	for _, t := range g.tokens {
+		if t.kind != globByte {
+			run = nil
+			continue
+		}
+		if run = append(run, t.c); len(run) > len(best) {
+			best = run
+		}
+	}
+	return best
 }
 
 var classes = map[string]func(c byte) bool{
@@ -143,6 +165,9 @@ func globClass(p string, fold bool) (*[4]uint64, int) {
 // match takes time in the product of both lengths at most: a star is tried again only
 // until the next one.
 func (g *glob) match(v []byte) bool {
+	if len(g.piece) > 0 && !bytes.Contains(v, g.piece) {
+		return false
+	}
 	t, star, back := 0, -1, 0
 	i := 0
 	for i < len(v) {

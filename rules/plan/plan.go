@@ -7,6 +7,7 @@ package plan
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/field"
@@ -533,6 +534,9 @@ func costs(xs []ir.Expr) int {
 
 func termCost(t *ir.Term) int {
 	n := 3
+	if t.Field != nil && strings.HasPrefix(t.Field.Name, "evt.arg") {
+		n += 60 // a text that is put together
+	}
 	if t.Match != field.MatchOne {
 		n += 25
 	}
@@ -562,7 +566,7 @@ func (b *builder) matcher(x ir.Expr) Matcher {
 func (b *builder) make(x ir.Expr) Matcher {
 	switch x := x.(type) {
 	case *ir.And:
-		return allOf(b.each(x.X))
+		return allOf(b.each(x.X, true))
 	case *ir.Or:
 		return anyOf(b.alternatives(x.X))
 	case *ir.Not:
@@ -582,11 +586,20 @@ func (b *builder) make(x ir.Expr) Matcher {
 	panic("BUG: plan: unknown expression")
 }
 
-// each returns the matchers of xs, the cheapest first: nothing that a condition asks has
-// an effect, so the order is free.
-func (b *builder) each(xs []ir.Expr) []Matcher {
+// each returns the matchers of xs, those first that decide the whole soonest: nothing that
+// a condition asks has an effect, so the order is free. A comparison mostly fails, so its
+// negation mostly holds: it rarely ends a conjunction, and often a disjunction.
+func (b *builder) each(xs []ir.Expr, conjunction bool) []Matcher {
+	const rarely = 6
+	delay := func(x ir.Expr) int {
+		n := cost(x)
+		if _, not := x.(*ir.Not); not == conjunction {
+			n *= rarely
+		}
+		return n
+	}
 	xs = slices.Clone(xs)
-	slices.SortStableFunc(xs, func(x, y ir.Expr) int { return cost(x) - cost(y) })
+	slices.SortStableFunc(xs, func(x, y ir.Expr) int { return delay(x) - delay(y) })
 	ms := make([]Matcher, len(xs))
 	for i, x := range xs {
 		ms[i] = b.matcher(x)
@@ -627,7 +640,7 @@ func (b *builder) alternatives(xs []ir.Expr) []Matcher {
 			ms = append(ms, affixMatcher(c, same))
 		}
 	}
-	return append(ms, b.each(rest)...)
+	return append(ms, b.each(rest, false)...)
 }
 
 func allOf(ms []Matcher) Matcher {
