@@ -21,16 +21,16 @@ func TestConfigFromFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	shared := instance.NewDefaultConfig()
+	shared.Rules, shared.Queue = "windhover_rules/other", alert.QueueConfig{Items: 10, Bytes: 64 << 10}
+	shared.MetricsInterval, shared.OnError = time.Second, "restart"
 	for _, tt := range []struct {
 		name, id string
 		want     component.Config
 	}{
 		{"nothing set means the defaults", "windhover_syscall", createDefaultConfig()},
 		{"every key can be set", "windhover_syscall/all", &Config{
-			Instance: instance.Config{
-				Rules: "windhover_rules/other", Queue: alert.QueueConfig{Items: 10, Bytes: 64 << 10},
-				MetricsInterval: time.Second, OnError: "restart",
-			},
+			Instance:  shared,
 			Shards:    4,
 			Rings:     RingsConfig{Bulk: 1 << 20, Reserved: 64 << 10, WakeBytes: 4096, PollInterval: 5 * time.Millisecond},
 			Processes: ProcessesConfig{Items: 1000, Bytes: 2 << 20},
