@@ -10,6 +10,7 @@ import (
 
 	"github.com/windhover/windhover/cmd/windhover/host"
 	"github.com/windhover/windhover/exporter/consoleexporter"
+	"github.com/windhover/windhover/receiver/jsonreceiver"
 	"github.com/windhover/windhover/receiver/k8sauditreceiver"
 	"github.com/windhover/windhover/receiver/syscallreceiver"
 	"github.com/windhover/windhover/rules/rulesextension"
@@ -21,6 +22,7 @@ func factories() host.Factories {
 		Receivers: []receiver.Factory{
 			syscallreceiver.NewFactory(),
 			k8sauditreceiver.NewFactory(),
+			jsonreceiver.NewFactory(),
 		},
 		Exporters: []exporter.Factory{
 			consoleexporter.NewFactory(),

@@ -34,6 +34,9 @@ const (
 #     endpoint: 0.0.0.0:9765          # the API server posts to http://…:9765/k8s-audit
 #   windhover_k8saudit/file:
 #     files: {include: [/var/log/kubernetes/audit/*.log]}
+#   windhover_json/trail:
+#     source: aws_cloudtrail          # or okta, github, gcp_auditlog, k8s_audit, json
+#     files: {include: [/var/log/trail/*.json.gz]}
 # exporters:
 #   otlp_grpc:
 #     endpoint: collector:4317

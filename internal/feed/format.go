@@ -91,6 +91,20 @@ func required(err error, paths ...string) func(*document.Document) (int64, error
 	}
 }
 
+// TimeOr returns the Time of a Format that takes every object: the time that c reads, or
+// that of arrival.
+func TimeOr(c Clock) func(*document.Document) (int64, error) {
+	return func(d *document.Document) (int64, error) {
+		if d.Root().Kind() != document.Object {
+			return 0, errNoObject
+		}
+		if t, ok := c.Read(d); ok {
+			return t, nil
+		}
+		return time.Now().UnixNano(), nil
+	}
+}
+
 // Clock is a place in documents that has a time.
 type Clock struct {
 	Path *document.Path

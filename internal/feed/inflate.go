@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -14,9 +15,10 @@ const maxInflated = 1 << 30
 
 var errInflated = fmt.Errorf("it holds more than %d bytes", maxInflated)
 
-func isCompressed(head []byte) bool {
-	return len(head) >= 2 && head[0] == 0x1f && head[1] == 0x8b
-}
+// gzipMagic is how compressed text begins, and no JSON.
+var gzipMagic = []byte{0x1f, 0x8b}
+
+func isCompressed(head []byte) bool { return bytes.HasPrefix(head, gzipMagic) }
 
 // inflater reads a compressed file at offsets of what is compressed in it. Offsets only
 // grow.
