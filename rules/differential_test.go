@@ -193,7 +193,16 @@ func (n naive) check(x *syntax.Check) bool {
 			return slices.ContainsFunc(x.Values, func(c syntax.Value) bool { return isBelow(v.(string), c.Text) })
 		}
 		count := 0
-		for _, c := range x.Values {
+		values := slices.Clone(x.Values)
+		for _, c := range x.Values { // the words of the big lists that events have
+			switch c.Text {
+			case "big":
+				values = append(values, syntax.Value{Text: "a"}, syntax.Value{Text: "ab"}, syntax.Value{Text: "aB"})
+			case "large":
+				values = append(values, syntax.Value{Text: "b"}, syntax.Value{Text: "ba"})
+			}
+		}
+		for _, c := range values {
 			ok := false
 			switch left.kind {
 			case field.KindNet:
@@ -372,20 +381,44 @@ func (g *generator) list(k field.Kind) string {
 	return "(" + strings.Join(vs, ", ") + ")"
 }
 
-// common writes comparisons that several rules of a set have, or nearly have, so that
-// they meet in one table or guard.
-func (g *generator) common() string {
-	switch g.IntN(5) {
-	case 0:
+// themes are comparisons that several rules of a set have, or nearly have, so that they
+// meet in one table or under one guard.
+var themes = []func(*generator) string{
+	func(g *generator) string {
 		return "proc.cmdline contains " + pick(g, "anyof", "allof", "oneof") + ` ("a", "b")`
-	case 1:
-		return `(proc.name = "a" or proc.name = ` + pick(g, `"b"`, `"ab"`) + ")"
-	case 2:
-		return "proc.name in " + g.list(field.KindText)
-	case 3:
-		return "proc.name = " + quote(g.constant(field.KindText))
+	},
+	func(g *generator) string { return `(proc.name = "a" or proc.name = ` + pick(g, `"b"`, `"ab"`) + ")" },
+	func(g *generator) string { return "proc.name in " + g.list(field.KindText) },
+	func(g *generator) string { return "proc.name = " + quote(g.constant(field.KindText)) },
+	func(g *generator) string {
+		return "proc.name in (" + pick(g, "big", "big, large", "large", "large, a") + ")"
+	},
+	func(g *generator) string {
+		return "proc.duration " + pick(g, "<", ">", ">=") + " " + g.constant(field.KindDuration)
+	},
+	func(g *generator) string { return "fd.name startswith " + quote(g.constant(field.KindText)) },
+	func(g *generator) string {
+		return "fd.name glob " + pick(g, `"/a*"`, `"/a/?"`, `"a*c"`, `"/a/b"`, `"a?"`)
+	},
+	func(g *generator) string {
+		return "(fd.name " + pick(g, "=", "startswith", "glob") + " " + quote(g.constant(field.KindText)) +
+			" or fd.name " + pick(g, "=", "startswith", "glob") + " " + pick(g, `"/a"`, `"a*"`) + ")"
+	},
+	func(g *generator) string { return "fd.name endswith " + quote(g.constant(field.KindText)) },
+	func(g *generator) string { return "fd.snet = " + quote(g.constant(field.KindNet)) },
+	func(g *generator) string { return "fd.net in " + g.list(field.KindNet) },
+	func(g *generator) string { return "proc.aname in " + g.list(field.KindText) },
+}
+
+// bigLists are lists that are not written out.
+func bigLists() string {
+	items := func(name string, words ...string) string {
+		for i := range 300 {
+			words = append(words, fmt.Sprintf("%s%d", name, i))
+		}
+		return "- list: " + name + "\n  items: [" + strings.Join(words, ", ") + "]\n"
 	}
-	return "proc.duration " + pick(g, "<", ">", ">=") + " " + g.constant(field.KindDuration)
+	return items("big", "a", "ab", "aB") + items("large", "b", "ba")
 }
 
 // check writes one comparison.
@@ -518,6 +551,7 @@ func FuzzPlanAgreesWithTheNaiveReading(f *testing.F) {
 			g.source = "k8s_audit"
 		}
 		var y strings.Builder
+		y.WriteString(bigLists())
 		macros := map[string]string{}
 		for i := range g.IntN(4) {
 			name := fmt.Sprintf("m%d", i)
@@ -526,10 +560,11 @@ func FuzzPlanAgreesWithTheNaiveReading(f *testing.F) {
 			g.macros = append(g.macros, name)
 		}
 		var conds []string
+		theme := pick(g, themes...)
 		for i := range 1 + g.IntN(12) {
 			c := g.condition(g.IntN(5))
-			if g.source == field.Syscall && g.IntN(2) == 0 {
-				c = g.common() + " and " + c
+			if g.source == field.Syscall && g.IntN(3) > 0 {
+				c = theme(g) + " and " + c
 			}
 			conds = append(conds, c)
 			fmt.Fprintf(&y, "- rule: r%d\n  desc: d\n  condition: %q\n  output: .\n  priority: INFO\n  source: %s\n", i, c, g.source)
