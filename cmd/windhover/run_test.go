@@ -48,7 +48,7 @@ func startAudited(t *testing.T) *audited {
 	config := filepath.Join(a.dir, "c.yaml")
 	write(t, config, `
 receivers:
-  windhover_k8saudit/a: {endpoint: "`+a.webhook+`"}
+  windhover_k8saudit/a: {endpoint: "`+a.webhook+`", fold: {enabled: false}}
 exporters:
   windhover_console: {path: "`+a.alerts+`"}
 server: {address: "`+a.metrics+`"}

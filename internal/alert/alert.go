@@ -37,6 +37,7 @@ type Alert struct {
 
 	Proc    *event.Process
 	Image   *event.Image // what Proc ran when the event happened
+	Parent  *event.Image // what its parent ran then; nil: not known
 	TID     int32
 	UserID  uint32 // effective
 	GroupID uint32 // effective
@@ -50,6 +51,8 @@ type Alert struct {
 
 	// Drop is set for a notice that a source lost events.
 	Drop *ledger.Episode
+	// Fold is set for a notice that stands for repeats of an alert.
+	Fold *Fold
 
 	size int64
 }
@@ -110,7 +113,7 @@ func New(ev *event.Event, r *rules.Rule, generation uint64) *Alert {
 	if ev.Doc == nil {
 		a.keepSyscall(ev)
 	}
-	a.size = a.measure()
+	a.Measure()
 	return a
 }
 
@@ -119,6 +122,9 @@ func (a *Alert) keepSyscall(ev *event.Event) {
 	if ev.Proc != nil {
 		a.Proc = ev.Proc
 		a.Image = ev.Proc.Image()
+		if parent := ev.Proc.Parent(); parent != nil && parent.Image().Known() {
+			a.Parent = parent.Image()
+		}
 	}
 	if a.Has&event.HasFile != 0 {
 		a.File = ev.File
@@ -146,7 +152,7 @@ func NewDropNotice(source *event.Source, e *ledger.Episode, generation uint64) *
 	if !e.End.IsZero() {
 		a.Time = e.End.UnixNano()
 	}
-	a.size = a.measure()
+	a.Measure()
 	return a
 }
 
@@ -178,7 +184,10 @@ func (a *Alert) measure() int64 {
 			}
 		}
 	}
-	if i := a.Image; i != nil {
+	for _, i := range [2]*event.Image{a.Image, a.Parent} {
+		if i == nil {
+			continue
+		}
 		n += sizeOfImage + len(i.Name) + len(i.Exe) + len(i.ExePath) + len(i.Cmdline) + len(i.ArgLine) + len(i.CWD) + len(i.Cgroup)
 		for _, list := range [2][][]byte{i.Args, i.Env} {
 			for _, s := range list {
@@ -186,8 +195,15 @@ func (a *Alert) measure() int64 {
 			}
 		}
 	}
+	if a.Fold != nil {
+		n += a.Fold.size()
+	}
 	return int64(n)
 }
+
+// Measure takes the size of the alert again: whoever changes one before it is in a
+// queue calls it.
+func (a *Alert) Measure() { a.size = a.measure() }
 
 // Size returns about how many bytes of memory the alert holds.
 func (a *Alert) Size() int64 { return a.size }

@@ -8,6 +8,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/fold"
+	"github.com/windhover/windhover/internal/redact"
 )
 
 // What happens when the source fails.
@@ -24,6 +26,10 @@ type Config struct {
 	Rules string `mapstructure:"rules"`
 	// Queue bounds the alerts that wait for the next consumer.
 	Queue alert.QueueConfig `mapstructure:"queue"`
+	// Fold says how repeats of an alert are reported.
+	Fold fold.Config `mapstructure:"fold"`
+	// Redact says which secrets are replaced in alerts.
+	Redact redact.Config `mapstructure:"redact"`
 	// MetricsInterval is how often metrics are sent down a metrics pipeline.
 	MetricsInterval time.Duration `mapstructure:"metrics_interval"`
 	// OnError is what happens when the source fails: stop the process, continue
@@ -36,13 +42,15 @@ func NewDefaultConfig() Config {
 	return Config{
 		Rules:           "windhover_rules",
 		Queue:           alert.DefaultQueueConfig(),
+		Fold:            fold.DefaultConfig(),
+		Redact:          redact.DefaultConfig(),
 		MetricsInterval: 10 * time.Second,
 		OnError:         Stop,
 	}
 }
 
-// Validate reports every problem with c but those of the queue, which reports for
-// itself.
+// Validate reports every problem with c. Blocks with a Validate of their own report for
+// themselves.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.Rules != "" {

@@ -45,7 +45,7 @@ type exporting struct {
 	answered atomic.Uint64
 
 	cancelAlerts, cancelMetrics context.CancelFunc
-	alerts, metrics             sync.WaitGroup
+	alerts, metrics             sync.WaitGroup // of goroutines
 }
 
 func (x *exporting) start(in *Instance) {
@@ -55,6 +55,9 @@ func (x *exporting) start(in *Instance) {
 	metrics, x.cancelMetrics = context.WithCancel(context.Background())
 	if in.metrics != nil {
 		x.metrics.Go(func() { in.sendMetrics(metrics) })
+	}
+	if in.fold != nil {
+		x.metrics.Go(func() { in.fold.Run(metrics) })
 	}
 }
 

@@ -21,9 +21,11 @@ import (
 
 	"github.com/windhover/windhover/internal/alert"
 	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/fold"
 	"github.com/windhover/windhover/internal/ledger"
 	"github.com/windhover/windhover/internal/otlp"
 	"github.com/windhover/windhover/internal/pipeline"
+	"github.com/windhover/windhover/internal/redact"
 	"github.com/windhover/windhover/rules"
 )
 
@@ -131,6 +133,8 @@ type Instance struct {
 	origin  *event.Source
 	health  health
 	closer  func(context.Context) error
+	fold    *fold.Folder     // nil: nothing is folded
+	redact  *redact.Redactor // nil: nothing is redacted
 	export  exporting
 	undo    []func() // in reverse order
 }
@@ -158,6 +162,9 @@ func (r *Receiver) start(ctx context.Context, host component.Host) (_ *Instance,
 		return nil, err
 	}
 	in.Account.SetQueue(in.Alerts.Stats)
+	if err := in.prepareAlerts(); err != nil {
+		return nil, err
+	}
 	if err := in.keepAccount(); err != nil {
 		return nil, err
 	}
@@ -167,6 +174,24 @@ func (r *Receiver) start(ctx context.Context, host component.Host) (_ *Instance,
 	in.export.start(in)
 	in.SetPart("", "")
 	return in, nil
+}
+
+// prepareAlerts sets up what happens to a match before the queue.
+func (in *Instance) prepareAlerts() error {
+	var err error
+	if in.redact, err = redact.New(in.Config.Redact, in.Type); err != nil {
+		return err
+	}
+	in.Account.SetRedacted(in.redact.Records)
+	if !in.Config.Fold.Enabled {
+		return nil
+	}
+	in.fold, err = fold.New(fold.Settings{Config: in.Config.Fold, Type: in.Type, Queue: in.Alerts, Redact: in.redact.Alert})
+	if err != nil {
+		return err
+	}
+	in.Account.SetFold(in.fold.Stats)
+	return nil
 }
 
 // findRules returns the rule set of the extension called id, or an empty one if id is.
@@ -207,7 +232,9 @@ func (in *Instance) keepAccount() error {
 // Worker returns a new worker, which passes events to the rules. One goroutine at a
 // time may use it.
 func (in *Instance) Worker() *pipeline.Worker {
-	return pipeline.NewWorker(pipeline.Settings{Source: in.origin, Rules: in.live, Ledger: in.Account, Alerts: in.Alerts})
+	return pipeline.NewWorker(pipeline.Settings{
+		Source: in.origin, Rules: in.live, Ledger: in.Account, Alerts: in.Alerts, Fold: in.fold, Redact: in.redact,
+	})
 }
 
 // Answered returns how many alerts left the queue and were taken or refused by the next
@@ -220,14 +247,22 @@ func (in *Instance) SetPart(part, reason string) { in.health.set(part, reason) }
 
 // Fail ends the source with an error: what happens then is on_error's.
 func (in *Instance) Fail(err error) {
-	if !in.health.close() {
-		return
-	}
-	in.Account.SetState(ledger.StateFailed, err.Error())
 	ev := componentstatus.NewPermanentErrorEvent(err)
 	if in.Config.OnError == Stop {
 		ev = componentstatus.NewFatalErrorEvent(err)
 	}
+	in.fail(err, ev)
+}
+
+// Exit ends the source with an error, and asks the host to end the process whatever
+// on_error says: the user wants that when events are lost.
+func (in *Instance) Exit(err error) { in.fail(err, componentstatus.NewFatalErrorEvent(err)) }
+
+func (in *Instance) fail(err error, ev *componentstatus.Event) {
+	if !in.health.close() {
+		return
+	}
+	in.Account.SetState(ledger.StateFailed, err.Error())
 	componentstatus.ReportStatus(in.Host, ev)
 }
 
@@ -256,6 +291,9 @@ func (in *Instance) report(reason string) {
 // read is lost on it.
 func (in *Instance) stop(ctx context.Context) error {
 	err := in.closer(ctx)
+	if in.fold != nil {
+		in.fold.Close()
+	}
 	in.Alerts.Close()
 	err = errors.Join(err, in.export.stop(ctx))
 	in.health.close()

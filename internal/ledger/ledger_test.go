@@ -194,6 +194,23 @@ func TestBalanceSaysWhatDoesNotAddUp(t *testing.T) {
 			s.SetQueue(func() QueueStats { return QueueStats{Accepted: 1, Taken: 1} })
 			w.Alerted(0)
 		}, "", "balance x: 1 alerts are not answered"},
+		{"what is folded is known to the folding", func(s *Source, w *Worker) {
+			s.SetFold(func() FoldStats { return FoldStats{Open: 1} })
+			w.Folded(0)
+			w.Folded(0)
+		}, "balance x: folded 2 are more than what is reported, open or unreported, 1", ""},
+		{"what is folded is reported in the end", func(s *Source, w *Worker) {
+			s.SetFold(func() FoldStats { return FoldStats{Open: 1, Reported: 1} })
+			w.Folded(0)
+			w.Folded(0)
+		}, "", "balance x: folded 2 are not what is reported or unreported, 2, with 1 open"},
+		{"a record of repeats is a notice", func(s *Source, w *Worker) {
+			s.SetFold(func() FoldStats { return FoldStats{Records: 1, Reported: 1, Unreported: [NumLostReasons]uint64{1}} })
+			s.SetQueue(func() QueueStats { return QueueStats{Accepted: 1, Taken: 1} })
+			w.Folded(0)
+			w.Folded(0)
+			s.Acknowledged(1)
+		}, "", ""},
 		{"all is well", func(s *Source, w *Worker) {
 			s.SetQueue(func() QueueStats { return QueueStats{Accepted: 2, Taken: 2} })
 			w.Produced(open, 2)

@@ -28,6 +28,10 @@ type Snapshot struct {
 
 	Rules      []RuleCount
 	Lost       [NumLostReasons]uint64
+	Folded     uint64
+	HasFold    bool
+	Fold       FoldStats
+	Redacted   uint64
 	Notices    uint64
 	NoticeLost [NumLostReasons]uint64
 
@@ -81,7 +85,7 @@ func (s *Source) Snapshot(dst *Snapshot) {
 	dst.State, dst.Reason, dst.Since = state, reason, since
 	dst.Lanes, dst.DropReasons = s.lanes, s.reasons
 	dst.Produced, dst.Delivered, dst.Evaluated = sum.produced, sum.delivered, sum.evaluated
-	dst.Skipped, dst.Lost, dst.Lag = sum.skipped, sum.lost, sum.lag
+	dst.Skipped, dst.Lost, dst.Folded, dst.Lag = sum.skipped, sum.lost, sum.folded, sum.lag
 	for t := range sum.dropped {
 		dst.Dropped[t] = sum.dropped[t]
 	}
@@ -95,6 +99,13 @@ func (s *Source) Snapshot(dst *Snapshot) {
 	}
 	dst.Notices, dst.NoticeLost = notices, noticeLost
 	dst.Acknowledged, dst.Failed = acked, failed
+	dst.HasFold = s.fold != nil
+	if s.fold != nil {
+		dst.Fold = s.fold()
+	}
+	if s.redacted != nil {
+		dst.Redacted = s.redacted()
+	}
 	dst.HasQueue = s.queue != nil
 	if s.queue != nil {
 		dst.Queue = s.queue()
@@ -173,6 +184,18 @@ func (s *Snapshot) Matched() (matched, alerts uint64) {
 	return matched, alerts
 }
 
+// AllNotices returns the number of alert records that no match made alone.
+func (s *Snapshot) AllNotices() uint64 { return s.Notices + s.Fold.Records }
+
+// known returns how many matches were folded.
+func (f *FoldStats) known() uint64 {
+	n := f.Reported + f.Open
+	for _, u := range f.Unreported {
+		n += u
+	}
+	return n
+}
+
 // Balance returns what does not add up, with what may be under way left open; nil if
 // the account balances. AtRest is the stricter one.
 func (s *Snapshot) Balance() error {
@@ -199,16 +222,19 @@ func (s *Snapshot) Balance() error {
 	for _, n := range s.Lost {
 		lost += n
 	}
-	if alerts+lost != matched {
-		wrong("alerts %d and lost %d are not matched %d", alerts, lost, matched)
+	if alerts+s.Folded+lost != matched {
+		wrong("alerts %d, folded %d and lost %d are not matched %d", alerts, s.Folded, lost, matched)
+	}
+	if known := s.Fold.known(); s.Folded > known {
+		wrong("folded %d are more than what is reported, open or unreported, %d", s.Folded, known)
 	}
 	if s.HasQueue {
 		q := &s.Queue
 		if uint64(q.Items)+q.Taken != q.Accepted {
 			wrong("queued %d and taken %d are not accepted %d", q.Items, q.Taken, q.Accepted)
 		}
-		if alerts+s.Notices > q.Accepted {
-			wrong("alerts %d and notices %d are more than the queue accepted, %d", alerts, s.Notices, q.Accepted)
+		if n := s.AllNotices(); alerts+n > q.Accepted {
+			wrong("alerts %d and notices %d are more than the queue accepted, %d", alerts, n, q.Accepted)
 		}
 		done := s.Acknowledged
 		for _, n := range s.Failed {
@@ -232,9 +258,13 @@ func (s *Snapshot) AtRest() error {
 		if n := s.Exporting(); n != 0 {
 			errs = append(errs, fmt.Errorf("balance %s: %d alerts are not answered", s.Name, n))
 		}
-		if _, alerts := s.Matched(); alerts+s.Notices != s.Queue.Accepted {
-			errs = append(errs, fmt.Errorf("balance %s: alerts %d and notices %d are not what the queue accepted, %d", s.Name, alerts, s.Notices, s.Queue.Accepted))
+		n := s.AllNotices()
+		if _, alerts := s.Matched(); alerts+n != s.Queue.Accepted {
+			errs = append(errs, fmt.Errorf("balance %s: alerts %d and notices %d are not what the queue accepted, %d", s.Name, alerts, n, s.Queue.Accepted))
 		}
+	}
+	if known := s.Fold.known(); s.Folded != known || s.Fold.Open != 0 {
+		errs = append(errs, fmt.Errorf("balance %s: folded %d are not what is reported or unreported, %d, with %d open", s.Name, s.Folded, known, s.Fold.Open))
 	}
 	return errors.Join(errs...)
 }

@@ -51,6 +51,8 @@ type Source struct {
 	read      KernelReader
 	kernel    KernelCounters
 	queue     func() QueueStats
+	fold      func() FoldStats
+	redacted  func() uint64
 	processes func() int
 }
 
@@ -265,6 +267,31 @@ type QueueStats struct {
 func (s *Source) SetQueue(stats func() QueueStats) {
 	s.mu.Lock()
 	s.queue = stats
+	s.mu.Unlock()
+}
+
+// FoldStats are the counters of what folds repeated alerts, taken in one moment. All
+// but Keys, Records and Evicted are of matches.
+type FoldStats struct {
+	Keys, KeyLimit int    // alerts whose repeats are counted at the moment
+	Records        uint64 // records that the alert queue took
+	Reported       uint64 // in those records
+	Open           uint64 // to be reported at the end of their window
+	Evicted        uint64 // windows that ended early, to make room
+	Unreported     [NumLostReasons]uint64
+}
+
+// SetFold sets how the folding of the source is read.
+func (s *Source) SetFold(stats func() FoldStats) {
+	s.mu.Lock()
+	s.fold = stats
+	s.mu.Unlock()
+}
+
+// SetRedacted sets how it is read in how many records something was redacted.
+func (s *Source) SetRedacted(records func() uint64) {
+	s.mu.Lock()
+	s.redacted = records
 	s.mu.Unlock()
 }
 

@@ -16,6 +16,7 @@ type counts struct {
 	skipped   [event.MaxTypes][NumSkipReasons]uint64
 	dropped   [event.MaxTypes]losses
 	lost      [NumLostReasons]uint64
+	folded    uint64
 	rules     []ruleCounts // by slot of the source
 	lag       time.Duration
 }
@@ -73,7 +74,7 @@ func (w *Worker) Dropped(t event.Type, l event.Lane, r DropReason) {
 	w.touch(t)
 }
 
-// SetRules tells the worker which rules the indices of Alerted and Lost stand for; a
+// SetRules tells the worker which rules the indices of Alerted, Folded and Lost stand for; a
 // zero key stands for a rule that this source cannot match. The goroutine calls it
 // before its first event and after a reload.
 func (w *Worker) SetRules(rules []RuleKey) {
@@ -91,6 +92,14 @@ func (w *Worker) Alerted(rule int) {
 	c := &w.own.rules[w.slots[rule]]
 	c.matched++
 	c.alerts++
+	w.other = true
+}
+
+// Folded counts a match of the rule with that index that repeats an alert: it is
+// reported with others in one record.
+func (w *Worker) Folded(rule int) {
+	w.own.rules[w.slots[rule]].matched++
+	w.own.folded++
 	w.other = true
 }
 
@@ -137,6 +146,7 @@ func (w *Worker) publish() {
 	if w.other {
 		w.other = false
 		to.lost = from.lost
+		to.folded = from.folded
 		to.lag = from.lag
 		to.rules = append(to.rules[:0], from.rules...)
 	}
@@ -167,6 +177,7 @@ func (c *counts) add(o *counts) {
 	for r := range c.lost {
 		c.lost[r] += o.lost[r]
 	}
+	c.folded += o.folded
 	if n := len(o.rules); n > len(c.rules) {
 		c.rules = append(c.rules, make([]ruleCounts, n-len(c.rules))...)
 	}

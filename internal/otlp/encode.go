@@ -21,6 +21,7 @@ import (
 // Names of the events that Windhover sends.
 const (
 	EventAlert         = "windhover.alert"
+	EventAlertsFolded  = "windhover.alerts_folded"
 	EventEventsDropped = "windhover.events_dropped"
 )
 
@@ -33,6 +34,8 @@ const (
 	AttributeHostName     = "host.name"
 	// PrefixDrop begins the attributes of a notice that a source lost events.
 	PrefixDrop = "windhover.drop."
+	// PrefixFold begins the attributes of a notice that stands for repeats of an alert.
+	PrefixFold = "windhover.fold."
 )
 
 // severities follow the table for syslog in the OpenTelemetry log data model, in the
@@ -168,6 +171,10 @@ func encode(r plog.LogRecord, a *alert.Alert) {
 		w.episode(a.Drop)
 	case a.Rule != nil:
 		r.SetEventName(EventAlert)
+		if a.Fold != nil {
+			r.SetEventName(EventAlertsFolded)
+			w.fold(a.Fold)
+		}
 		r.SetSeverityNumber(severities[a.Rule.Priority])
 		r.SetSeverityText(a.Rule.Priority.String())
 		w.str("windhover.event.type", a.Type.String())
@@ -245,11 +252,9 @@ func (w *attributes) process(a *alert.Alert) {
 	w.list("process.command_args", args)
 	w.str("process.working_directory", string(i.CWD))
 	w.int("process.parent_pid", int64(i.PPID))
-	if parent := p.Parent(); parent != nil {
-		if pi := parent.Image(); pi.Known() {
-			w.str("windhover.process.parent.executable.name", string(pi.Name))
-			w.str("windhover.process.parent.command_line", string(pi.Cmdline))
-		}
+	if parent := a.Parent; parent != nil {
+		w.str("windhover.process.parent.executable.name", string(parent.Name))
+		w.str("windhover.process.parent.command_line", string(parent.Cmdline))
 	}
 	if i.VPID != 0 {
 		w.int("process.vpid", int64(i.VPID))
@@ -505,6 +510,25 @@ func (w *attributes) episode(e *ledger.Episode) {
 	reasons := w.counts(PrefixDrop + "reasons")
 	for r, n := range e.ByReason {
 		reasons(ledger.DropReason(r).String(), n)
+	}
+}
+
+// fold puts what is known of the repeats of an alert.
+func (w *attributes) fold(f *alert.Fold) {
+	w.int(PrefixFold+"count", int64(f.Count))
+	w.str(PrefixFold+"start", time.Unix(0, f.First).UTC().Format(time.RFC3339Nano))
+	w.str(PrefixFold+"end", time.Unix(0, f.Last).UTC().Format(time.RFC3339Nano))
+	w.str(PrefixFold+"reason", f.Reason)
+	w.str(PrefixFold+"first_uid", f.UID.String())
+	w.list(PrefixFold+"event_ids", f.EventIDs)
+	if len(f.Values) == 0 || !w.admit(PrefixFold+"values", 0) {
+		return
+	}
+	m := w.m.PutEmptyMap(PrefixFold + "values")
+	for i := range f.Values {
+		v := attributes{m: m, entries: w.entries, bytes: w.bytes}
+		v.list(f.Values[i].Name, f.Values[i].Texts)
+		w.entries, w.bytes, w.dropped = v.entries, v.bytes, w.dropped+v.dropped
 	}
 }
 

@@ -78,7 +78,6 @@ func openAlert() *alert.Alert {
 	parent := &event.Process{PID: 4000}
 	parent.SetImage(&event.Image{Name: []byte("nginx"), Cmdline: []byte("nginx -g daemon off;")})
 	p := &event.Process{PID: 4711, Start: 99}
-	p.SetParent(parent)
 	image := &event.Image{
 		Name: []byte("cat"), Exe: []byte("cat"), ExePath: []byte("/usr/bin/cat"),
 		Args: [][]byte{[]byte("/etc/shadow"), []byte("\xff\xfe")}, Cmdline: []byte("cat /etc/shadow \xff\xfe"),
@@ -104,7 +103,7 @@ func openAlert() *alert.Alert {
 			{Name: "evt.share", Value: field.Value{Kind: field.KindFloat, Int: int64(math.Float64bits(0.5)), Valid: true}},
 			{Name: "container.name", Value: absent(field.KindText)},
 		},
-		Proc: p, Image: image, TID: 4712, UserID: 0, GroupID: 0,
+		Proc: p, Image: image, Parent: parent.Image(), TID: 4712, UserID: 0, GroupID: 0,
 		Has:   event.HasFile,
 		File:  event.File{Path: []byte("/etc/shadow"), Ino: 131, Mode: 0o100640},
 		Facts: []alert.Field{{Name: "user.name", Value: text1("root")}, {Name: "fs.path.name", Value: text1("/etc/shadow")}},
@@ -159,11 +158,22 @@ func dropNotice() *alert.Alert {
 	return &alert.Alert{UID: uid(4), Time: testTime + 4e9, Observed: testObserved, Source: syscallSource, Generation: 7, Output: e.String(), Drop: e}
 }
 
+func foldNotice() *alert.Alert {
+	first := connectAlert()
+	a := alert.NewFoldNotice(first, &alert.Fold{
+		UID: first.UID, Count: 99_999, First: testTime + 1e9, Last: testTime + 9e9, Reason: "window",
+		Values:   []alert.FoldValues{{Name: "proc.pid", Texts: []string{"51", "52"}}},
+		EventIDs: []string{"2", "3"},
+	}, time.Unix(0, testTime+10e9))
+	a.UID = uid(6)
+	return a
+}
+
 func TestEncodeAlerts(t *testing.T) {
 	t.Parallel()
 	second := openAlert()
 	second.UID = uid(5)
-	logs := EncodeAlerts([]*alert.Alert{openAlert(), connectAlert(), auditAlert(), dropNotice(), second}, testResource)
+	logs := EncodeAlerts([]*alert.Alert{openAlert(), connectAlert(), auditAlert(), dropNotice(), second, foldNotice()}, testResource)
 	b, err := (&plog.JSONMarshaler{}).MarshalLogs(logs)
 	if err != nil {
 		t.Fatal(err)
@@ -172,8 +182,8 @@ func TestEncodeAlerts(t *testing.T) {
 	if got := logs.ResourceLogs().Len(); got != 2 {
 		t.Errorf("there are %d resources, want the host and one container", got)
 	}
-	if got := logs.LogRecordCount(); got != 5 {
-		t.Errorf("there are %d records, want 5", got)
+	if got := logs.LogRecordCount(); got != 6 {
+		t.Errorf("there are %d records, want 6", got)
 	}
 }
 
@@ -310,7 +320,7 @@ func TestEveryAttributeIsDocumented(t *testing.T) {
 		keys = append(keys, facts[name].key)
 		full.Facts = append(full.Facts, alert.Field{Name: name, Value: text1("1")})
 	}
-	logs := EncodeAlerts([]*alert.Alert{full, connectAlert(), auditAlert(), dropNotice()}, testResource)
+	logs := EncodeAlerts([]*alert.Alert{full, connectAlert(), auditAlert(), dropNotice(), foldNotice()}, testResource)
 	for _, rl := range logs.ResourceLogs().All() {
 		for k := range rl.Resource().Attributes().All() {
 			keys = append(keys, k)
@@ -329,7 +339,7 @@ func TestEveryAttributeIsDocumented(t *testing.T) {
 	for m := range bytes.SplitSeq(page, []byte("`")) {
 		name := string(m)
 		if documented := strings.Count(name, ".") > 0 && !strings.ContainsAny(name, " \n|"); documented && !slices.Contains(keys, name) &&
-			!slices.Contains([]string{EventAlert, EventEventsDropped, "T1059.004"}, name) {
+			!slices.Contains([]string{EventAlert, EventAlertsFolded, EventEventsDropped, "T1059.004"}, name) {
 			t.Errorf("docs/alerts.md mentions %s, which no alert has", name)
 		}
 	}

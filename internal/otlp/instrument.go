@@ -147,7 +147,8 @@ For every source these hold at any time, and Windhover checks them itself (` + "
 ` + "```" + `
 produced           = dropped + events + in flight
 events             = evaluated + skipped
-matches            = alerts + lost
+matches            = alerts + folded + lost
+folded             = reported + open + unreported
 alerts and notices = acknowledged + failed + queued + on their way to the next consumer
 ` + "```" + `
 

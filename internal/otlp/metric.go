@@ -284,11 +284,76 @@ var metrics = []metric{
 		}),
 	},
 	{
-		name: "windhover.notices", unit: "{alert}", kind: counter,
-		doc:  "Alert records that no rule made: that a source lost events.",
+		name: "windhover.alert.folded", unit: "{match}", kind: counter,
+		doc:  "Matches that repeat an alert and are reported with others in one record.",
 		keys: []attribute.Key{keySource},
 		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
-			count(e, s.Notices, source)
+			count(e, s.Folded, source)
+		}),
+	},
+	{
+		name: "windhover.alert.redacted", unit: "{alert}", kind: counter,
+		doc:  "Alerts and notices in which a secret was replaced.",
+		keys: []attribute.Key{keySource},
+		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
+			count(e, s.Redacted, source)
+		}),
+	},
+	{
+		name: "windhover.fold.records", unit: "{alert}", kind: counter,
+		doc:  "Records that report folded matches; they are notices too.",
+		keys: []attribute.Key{keySource},
+		read: folded(func(f *ledger.FoldStats) int64 { return int64(f.Records) }),
+	},
+	{
+		name: "windhover.fold.reported", unit: "{match}", kind: counter,
+		doc:  "Folded matches that such a record reports.",
+		keys: []attribute.Key{keySource},
+		read: folded(func(f *ledger.FoldStats) int64 { return int64(f.Reported) }),
+	},
+	{
+		name: "windhover.fold.open", unit: "{match}", kind: upDown,
+		doc:  "Folded matches that wait for the end of their window.",
+		keys: []attribute.Key{keySource},
+		read: folded(func(f *ledger.FoldStats) int64 { return int64(f.Open) }),
+	},
+	{
+		name: "windhover.fold.unreported", unit: "{match}", kind: counter,
+		doc:  "Folded matches whose record the alert queue refused for good: at the end of the source.",
+		keys: []attribute.Key{keySource, keyReason},
+		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
+			if !s.HasFold {
+				return
+			}
+			for r := range ledger.NumLostReasons {
+				count(e, s.Fold.Unreported[r], source, keyReason.String(r.String()))
+			}
+		}),
+	},
+	{
+		name: "windhover.fold.evicted", unit: "{key}", kind: counter,
+		doc:  "Alerts whose repeats were reported before the end of their window, to make room for others.",
+		keys: []attribute.Key{keySource},
+		read: folded(func(f *ledger.FoldStats) int64 { return int64(f.Evicted) }),
+	},
+	{
+		name: "windhover.fold.usage", unit: "{key}", kind: upDown,
+		doc:  "Alerts whose repeats are counted at the moment.",
+		keys: []attribute.Key{keySource},
+		read: folded(func(f *ledger.FoldStats) int64 { return int64(f.Keys) }),
+	},
+	{
+		name: "windhover.fold.limit", unit: "{key}", kind: upDown,
+		doc:  "Alerts whose repeats may be counted at the same time.",
+		keys: []attribute.Key{keySource},
+		read: folded(func(f *ledger.FoldStats) int64 { return int64(f.KeyLimit) }),
+	},
+	{
+		name: "windhover.notices", unit: "{alert}", kind: counter,
+		doc:  "Alert records that no match made alone: that a source lost events, or that an alert was folded.",
+		keys: []attribute.Key{keySource},
+		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
+			count(e, s.AllNotices(), source)
 		}),
 	},
 	{
@@ -405,6 +470,14 @@ func queued(value func(*ledger.QueueStats) int64) func(*reading, emit) {
 	return perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
 		if s.HasQueue {
 			e(value(&s.Queue), 0, source)
+		}
+	})
+}
+
+func folded(value func(*ledger.FoldStats) int64) func(*reading, emit) {
+	return perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
+		if s.HasFold {
+			e(value(&s.Fold), 0, source)
 		}
 	})
 }

@@ -49,6 +49,10 @@ func testBook(tb testing.TB) *ledger.Book {
 	s.SetQueue(func() ledger.QueueStats {
 		return ledger.QueueStats{Items: 1, ItemLimit: 10, Bytes: 900, ByteLimit: 1000, Accepted: 3, Taken: 2}
 	})
+	s.SetFold(func() ledger.FoldStats {
+		return ledger.FoldStats{Keys: 2, KeyLimit: 100, Reported: 3, Open: 1, Evicted: 1, Unreported: [ledger.NumLostReasons]uint64{ledger.LostQueueClosed: 1}}
+	})
+	s.SetRedacted(func() uint64 { return 1 })
 	w := s.Worker()
 	w.SetRules([]ledger.RuleKey{{Name: "first", Priority: "Warning"}, {Name: "second", Priority: "Critical"}})
 	for range 6 {
@@ -60,6 +64,9 @@ func testBook(tb testing.TB) *ledger.Book {
 	w.Alerted(0)
 	w.Alerted(0)
 	w.Lost(1, ledger.LostQueueBytes)
+	for range 5 {
+		w.Folded(0)
+	}
 	w.SetLag(1500 * time.Millisecond)
 	w.Publish()
 	s.Noticed()

@@ -10,7 +10,9 @@ import (
 
 	"github.com/windhover/windhover/internal/alert"
 	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/fold"
 	"github.com/windhover/windhover/internal/ledger"
+	"github.com/windhover/windhover/internal/redact"
 	"github.com/windhover/windhover/rules"
 )
 
@@ -20,12 +22,17 @@ type Settings struct {
 	Rules  *rules.Live
 	Ledger *ledger.Source
 	Alerts *alert.Queue
+	// Fold reports repeats of alerts in one record; nil: every match is an alert.
+	Fold *fold.Folder
+	// Redact replaces secrets; nil: it does not.
+	Redact *redact.Redactor
 }
 
 // Worker handles events on one goroutine, which ends with Close.
 type Worker struct {
 	settings Settings
 	ledger   *ledger.Worker
+	fold     *fold.Worker // nil: every match is an alert
 
 	set        *rules.Set
 	generation uint64
@@ -35,7 +42,11 @@ type Worker struct {
 
 // NewWorker returns a worker. Only one goroutine may use it.
 func NewWorker(s Settings) *Worker {
-	return &Worker{settings: s, ledger: s.Ledger.Worker(), matches: make([]*rules.Rule, 0, 64)}
+	w := &Worker{settings: s, ledger: s.Ledger.Worker(), matches: make([]*rules.Rule, 0, 64)}
+	if s.Fold != nil {
+		w.fold = s.Fold.Worker()
+	}
+	return w
 }
 
 // Handle counts ev, shows it to the rules and queues an alert for each that matches.
@@ -57,18 +68,34 @@ func (w *Worker) Handle(ev *event.Event) {
 	}
 }
 
-// alert queues the alert that r matched ev, unless the queue is full: then it does
-// not even make it.
+// alert queues the alert that r matched ev, unless it repeats one that was.
 func (w *Worker) alert(ev *event.Event, r *rules.Rule) {
+	if w.fold == nil {
+		w.send(ev, r)
+		return
+	}
+	if w.fold.Repeats(ev, r) {
+		w.ledger.Folded(r.Index)
+		return
+	}
+	w.fold.Opened(w.send(ev, r))
+}
+
+// send makes and queues an alert and returns it, or nil if the queue is full: then it
+// is not even made.
+func (w *Worker) send(ev *event.Event, r *rules.Rule) *alert.Alert {
 	if reason, full := w.settings.Alerts.Full(); full {
 		w.ledger.Lost(r.Index, reason)
-		return
+		return nil
 	}
-	if reason, ok := w.settings.Alerts.Push(alert.New(ev, r, w.generation)); !ok {
+	a := alert.New(ev, r, w.generation)
+	w.settings.Redact.Alert(a)
+	if reason, ok := w.settings.Alerts.Push(a); !ok {
 		w.ledger.Lost(r.Index, reason)
-		return
+		return nil
 	}
 	w.ledger.Alerted(r.Index)
+	return a
 }
 
 // Produced counts n events that the source read, for a source that has no other count

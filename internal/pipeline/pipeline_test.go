@@ -6,8 +6,10 @@ import (
 
 	"github.com/windhover/windhover/internal/alert"
 	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/fold"
 	"github.com/windhover/windhover/internal/ledger"
 	"github.com/windhover/windhover/internal/pipeline"
+	"github.com/windhover/windhover/internal/redact"
 	"github.com/windhover/windhover/rules"
 )
 
@@ -122,6 +124,53 @@ func TestEveryWayOutIsCounted(t *testing.T) {
 	}
 	if s.Lag != time.Second || s.Skipped[event.Proc][ledger.SkipInternal] != 1 || s.DroppedAll(event.Execve) != 1 {
 		t.Errorf("lag %v, skipped %d, dropped %d; want 1s, 1, 1", s.Lag, s.Skipped[event.Proc][ledger.SkipInternal], s.DroppedAll(event.Execve))
+	}
+}
+
+// TestRepeatsAreOneRecord has a rule whose output is the same each time.
+func TestRepeatsAreOneRecord(t *testing.T) {
+	t.Parallel()
+	live := rules.NewLive(compile(t, `
+- rule: Shell
+  desc: a shell
+  condition: evt.type = execve
+  output: shell --password %proc.name
+  priority: WARNING
+`))
+	account, alerts := ledger.NewSource("test", "syscall"), alert.NewQueue(alert.DefaultQueueConfig())
+	account.SetQueue(alerts.Stats)
+	secrets, err := redact.New(redact.DefaultConfig(), "syscall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := fold.New(fold.Settings{Config: fold.DefaultConfig(), Type: "syscall", Queue: alerts, Redact: secrets.Alert})
+	if err != nil {
+		t.Fatal(err)
+	}
+	account.SetFold(folder.Stats)
+	w := pipeline.NewWorker(pipeline.Settings{
+		Source: &event.Source{Name: "test", Type: "syscall"},
+		Rules:  live, Ledger: account, Alerts: alerts, Fold: folder, Redact: secrets,
+	})
+	w.Produced(event.Execve, 3)
+	for range 3 {
+		w.Handle(execve("sesame"))
+	}
+	w.Close()
+	folder.Close()
+	alerts.Close()
+	got := alerts.Take(t.Context(), nil, 10, 0)
+	if len(got) != 2 || got[0].Output != "shell --password [redacted]" || got[1].Fold == nil || got[1].Fold.Count != 2 {
+		t.Fatalf("alerts = %+v", got)
+	}
+	account.Acknowledged(len(got))
+	var s ledger.Snapshot
+	account.Snapshot(&s)
+	if err := s.AtRest(); err != nil {
+		t.Error(err)
+	}
+	if matched, sent := s.Matched(); matched != 3 || sent != 1 || s.Folded != 2 {
+		t.Errorf("matched %d, alerts %d, folded %d; want 3, 1, 2", matched, sent, s.Folded)
 	}
 }
 

@@ -210,6 +210,7 @@ func (p *place) shutdown(r component.Component) {
 func (p *place) tryStart(name string, change func(*Config)) (receiver.Logs, *Config, error) {
 	p.tb.Helper()
 	c := createDefaultConfig().(*Config)
+	c.Instance.Fold.Enabled = false // the tests count alert by alert
 	change(c)
 	if err := errors.Join(c.Validate(), c.Instance.Validate(), c.Webhook.Validate(), c.Files.Validate()); err != nil {
 		p.tb.Fatal(err)

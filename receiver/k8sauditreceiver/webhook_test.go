@@ -282,6 +282,7 @@ func TestWebhookPutsOffWhatItHasNoRoomFor(t *testing.T) {
 		}
 		address := freeAddress(t)
 		c := createDefaultConfig().(*Config)
+		c.Instance.Fold.Enabled = false
 		c.Webhook.HTTP.NetAddr.Endpoint = address
 		c.Instance.Queue.Items = 2
 		r, err := NewFactory().CreateLogs(t.Context(), p.settings("a"), c, next)

@@ -11,8 +11,10 @@ import (
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
 	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/fold"
 	"github.com/windhover/windhover/internal/instance"
 	"github.com/windhover/windhover/internal/ledger"
+	"github.com/windhover/windhover/internal/redact"
 )
 
 func TestConfigFromFile(t *testing.T) {
@@ -23,6 +25,8 @@ func TestConfigFromFile(t *testing.T) {
 	}
 	shared := instance.NewDefaultConfig()
 	shared.Rules, shared.Queue = "windhover_rules/other", alert.QueueConfig{Items: 10, Bytes: 64 << 10}
+	shared.Fold = fold.Config{Window: 5 * time.Second, Priority: "critical", Fields: []string{"proc.name"}, Keys: 3, Bytes: 128 << 10}
+	shared.Redact = redact.Config{Patterns: []redact.PatternConfig{{Pattern: `cust-\d+`, Fields: []string{"proc.cmdline"}}}}
 	shared.MetricsInterval, shared.OnError = time.Second, "restart"
 	for _, tt := range []struct {
 		name, id string

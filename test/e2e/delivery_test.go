@@ -184,7 +184,7 @@ func TestEveryAlertArrivesThoughReceiverAndDaemonAreKilled(t *testing.T) {
 extensions:
   file_storage: {directory: %q, create_directory: true}
 receivers:
-  windhover_k8saudit: {endpoint: %q}
+  windhover_k8saudit: {endpoint: %q, fold: {enabled: false}}
 exporters:
   otlp_grpc:
     endpoint: %q
@@ -263,7 +263,7 @@ func TestHungSinkStallsNothing(t *testing.T) {
 	}
 	d := startDaemon(t, fmt.Sprintf(`
 receivers:
-  windhover_k8saudit: {endpoint: %q}
+  windhover_k8saudit: {endpoint: %q, fold: {enabled: false}}
 exporters:
   windhover_console: {}
   otlp_grpc:

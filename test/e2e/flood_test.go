@@ -52,6 +52,7 @@ receivers:
   windhover_syscall:
     shards: 2
     rings: {bulk: 65536, wake_bytes: 32768}
+    fold: {enabled: false}
 exporters: {windhover_console: {}}
 `, "-r", rulesFile)
 	warm := d.metric("windhover_memory_usage_bytes")

@@ -141,7 +141,7 @@ func TestEveryKubernetesRuleFiresAndItsNearMissDoesNot(t *testing.T) {
 		cases[c.rule] = c
 	}
 	address := freeAddress(t)
-	d := startDaemon(t, fmt.Sprintf("receivers: {windhover_k8saudit: {endpoint: %q}}\nexporters: {windhover_console: {}}\n", address))
+	d := startDaemon(t, fmt.Sprintf("receivers: {windhover_k8saudit: {endpoint: %q, fold: {enabled: false}}}\nexporters: {windhover_console: {}}\n", address))
 	url := "http://" + address + "/k8s-audit"
 
 	for _, r := range set.Rules() {

@@ -22,12 +22,12 @@ const latencyRules = `
   desc: The marked program.
   condition: evt.type = execve and proc.name = marked-program
   output: marked
-  priority: NOTICE
+  priority: CRITICAL # not folded
 - rule: openat
   desc: The marked file.
   condition: evt.type = openat and fd.name endswith /marked-file
   output: marked
-  priority: NOTICE
+  priority: CRITICAL # not folded
 `
 
 const probes = 300 // of each kind
