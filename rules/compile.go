@@ -35,10 +35,33 @@ type Options struct {
 	Matching Matching
 	// Select turns rules on and off after loading, one selector after the other.
 	Select []Selector
+	// Append adds to the outputs of rules.
+	Append []AppendOutput
 	// Sources are source types besides those that have fields of their own.
 	Sources []string
 	// Lookup finds fields; nil means field.Lookup. Tests of rules have their own.
 	Lookup func(text, source string) (*field.Field, error)
+}
+
+// AppendOutput adds to the output of the rules that it is for: those of the source, with
+// the name and with all of the tags that it names.
+type AppendOutput struct {
+	Source, Rule string
+	Tags         []string
+	Output       string       // text for the end of the output
+	Fields       []ExtraField // values that alerts carry besides those of the output
+}
+
+// ExtraField is a value that alerts carry under a key: a field as it is if Field is set,
+// else a text in the format of outputs.
+type ExtraField struct {
+	Key, Format string
+	Field       string
+}
+
+func (a *AppendOutput) matches(r *rule) bool {
+	return (a.Source == "" || a.Source == r.source) && (a.Rule == "" || a.Rule == r.name) &&
+		!slices.ContainsFunc(a.Tags, func(t string) bool { return !slices.Contains(r.tags, t) })
 }
 
 // Selector turns rules on or off by name or tag.
@@ -335,6 +358,7 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 	if !ok {
 		return
 	}
+	extra := c.extra(r)
 	x, text := c.parse(r.withExceptions(), r.conditionContext)
 	macroNames(x, usedMacros)
 	if x == nil || tmpl == nil {
@@ -378,6 +402,7 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 		return
 	}
 	c.add(r, expr, tmpl, text)
+	c.rules[len(c.rules)-1].Extra = extra
 	c.read = append(c.read, readRule{r, x, text})
 }
 
@@ -394,6 +419,11 @@ func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
 		b.add(text.slice(0, i))
 		b.add(text.slice(i+len("%container.info"), len(text.s)))
 		text = b.text()
+	}
+	for i := range c.options.Append {
+		if a := &c.options.Append[i]; a.Output != "" && a.matches(r) {
+			text = text.join(" ", located{s: a.Output})
+		}
 	}
 	t, problems := output.ParseWith(text.s, r.source, c.options.Lookup)
 	for _, p := range problems {
@@ -426,6 +456,38 @@ func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
 		}
 	}
 	return t, true
+}
+
+// extra compiles what options add to the alerts of a rule besides its output.
+func (c *compiler) extra(r *rule) []Extra {
+	var out []Extra
+	for i := range c.options.Append {
+		a := &c.options.Append[i]
+		if !a.matches(r) {
+			continue
+		}
+		for _, f := range a.Fields {
+			e := Extra{Key: f.Key}
+			format := f.Format
+			if f.Field != "" {
+				format, e.Key = "%"+f.Field, f.Field
+			}
+			t, problems := output.ParseWith(format, r.source, c.options.Lookup)
+			for _, p := range problems {
+				q := r.outputContext.problem(ErrCompileOutput, "output that is appended: %s", p.Msg)
+				q.Hint, q.Item, q.Name = p.Hint, "rule", r.name
+				c.errors = append(c.errors, q)
+			}
+			if len(problems) > 0 {
+				continue
+			}
+			if e.Template = t; f.Field != "" && len(t.Fields()) == 1 {
+				e.Field = t.Fields()[0]
+			}
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // visible are the types of events that rules can see.

@@ -352,6 +352,38 @@ func TestSelectors(t *testing.T) {
 	}
 }
 
+func TestAppendOutput(t *testing.T) {
+	t.Parallel()
+	text := ruleText("a", "evt.type = open") + strings.Replace(ruleText("b", "evt.type = open"), "priority: INFO", "priority: INFO\n  tags: [x, y]", 1)
+	set, r := Compile([]File{{"r.yaml", []byte(text)}}, Options{Append: []AppendOutput{
+		{Source: "syscall", Output: "program=%proc.name"},
+		{Tags: []string{"x", "y"}, Output: "tagged", Fields: []ExtraField{{Field: "proc.pid"}, {Key: "who", Format: "%proc.name at %evt.num"}}},
+		{Tags: []string{"x", "z"}, Output: "both tags are missing"},
+		{Rule: "a", Output: "named"},
+		{Source: "k8s_audit", Output: "another source"},
+	}})
+	if set == nil {
+		t.Fatal(r.Err())
+	}
+	ev := mix()[10]
+	var got []string
+	for _, m := range set.AppendMatches(nil, ev) {
+		line := m.Name + ": " + string(m.Output.AppendText(nil, ev))
+		for _, e := range m.Extra {
+			line += fmt.Sprintf("; %s (typed: %v) %s", e.Key, e.Field != nil, e.Template.AppendText(nil, ev))
+		}
+		got = append(got, line)
+	}
+	want := []string{"a: . program=sh named", "b: . program=sh tagged; proc.pid (typed: true) 4242; who (typed: false) sh at 7"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("outputs (-want +got):\n%s", diff)
+	}
+	_, r = Compile([]File{{"r.yaml", []byte(text)}}, Options{Append: []AppendOutput{{Output: "%proc.nmae"}, {Fields: []ExtraField{{Field: "no.such"}}}}})
+	if n := len(r.Errors()); n != 4 {
+		t.Errorf("wrong fields in outputs that are appended: %d errors, want one for each rule and field: %v", n, r.Err())
+	}
+}
+
 func TestLive(t *testing.T) {
 	t.Parallel()
 	a, b := mustCompile(t), mustCompile(t, File{"r.yaml", []byte(ruleText("r", "evt.type = open"))})

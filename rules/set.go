@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 
 	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/rules/output"
 	"github.com/windhover/windhover/rules/plan"
 )
@@ -34,6 +35,16 @@ type Rule struct {
 	// recording events.
 	Capture         bool
 	CaptureDuration uint32
+	// Extra are values that alerts carry besides the fields of Output.
+	Extra []Extra
+}
+
+// Extra is a value that alerts carry under a key: that of Field with its type, or, if
+// Field is nil, the text of Template.
+type Extra struct {
+	Key      string
+	Field    *field.Field
+	Template *output.Template
 }
 
 // Set is a compiled set of rules. It is immutable and safe for concurrent use.
