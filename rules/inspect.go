@@ -347,7 +347,7 @@ func pieces(t located, at *context) Pieces {
 	p := Pieces{at: at, text: t}
 	var last *yaml.Node
 	for _, q := range t.parts {
-		if q.node != last {
+		if q.node != last && !q.fixed {
 			p.start = append(p.start, q.start)
 			last = q.node
 		}

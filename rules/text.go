@@ -100,7 +100,7 @@ func (t located) replaced(off int) (string, bool) {
 		return "", false
 	}
 	q, _ := t.at(off)
-	if !q.fixed || q.off+q.width > len(q.node.Value) {
+	if !q.fixed || q.width == 0 || q.off+q.width > len(q.node.Value) {
 		return "", false
 	}
 	return q.node.Value[q.off : q.off+q.width], true
@@ -137,8 +137,12 @@ func (b *textBuilder) replacement(s string, piece located) {
 }
 
 func (b *textBuilder) text() located {
-	if len(b.parts) > 0 {
-		b.parts[0].start = 0
+	if len(b.parts) > 0 && b.parts[0].start > 0 {
+		// What literals are before it stand for nothing in a file; they are said to be
+		// where it begins.
+		head := b.parts[0]
+		head.start, head.fixed, head.width = 0, true, 0
+		b.parts = slices.Insert(b.parts, 0, head)
 	}
 	return located{b.b.String(), b.parts}
 }

@@ -31,6 +31,7 @@ const (
 
 // command is what a command may touch of the process.
 type command struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            []string
 }
@@ -48,7 +49,7 @@ func (e *codedError) Unwrap() error { return e.err }
 func usage(err error) error { return &codedError{exitUsage, err} }
 
 func main() {
-	c := &command{stdout: os.Stdout, stderr: os.Stderr, env: os.Environ()}
+	c := &command{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Environ()}
 	os.Exit(c.execute(context.Background(), os.Args[1:]))
 }
 
@@ -96,6 +97,8 @@ watched; 3 this host lacks what the configuration needs, such as a capability.`,
 		Example: `  windhover run                                  watch this host, alerts on stdout
   windhover run -r my-rules.yaml --output json   with other rules, for a pipe
   windhover check my-rules.yaml                  is the file right?
+  windhover rules show "Log file cleared"        what does the rule mean?
+  windhover replay --source k8s_audit audit.log  what would it have alerted on?
   windhover fields proc.                         what can a rule ask of a process?
   windhover config -c windhover.yaml             what is set, and where?`,
 		Args:                       cobra.NoArgs,
@@ -110,17 +113,9 @@ watched; 3 this host lacks what the configuration needs, such as a capability.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
-	root.AddCommand(c.run(), c.check(), c.config(), c.fields(), c.events(), c.preflight(), c.version())
+	root.AddCommand(c.run(), c.check(), c.rules(), c.explain(), c.replay(), c.config(), c.fields(), c.events(), c.preflight(), c.version())
 	for _, sub := range root.Commands() {
-		// Cobra's own checks of arguments are mistakes of the user's, too.
-		if check := sub.Args; check != nil {
-			sub.Args = func(cmd *cobra.Command, args []string) error {
-				if err := check(cmd, args); err != nil {
-					return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
-				}
-				return nil
-			}
-		}
+		markUsage(sub)
 	}
 	root.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -133,6 +128,21 @@ watched; 3 this host lacks what the configuration needs, such as a capability.`,
 		return usage(fmt.Errorf("no command %q; %s", args[0], remedy))
 	}
 	return root
+}
+
+// markUsage makes cobra's own checks of arguments mistakes of the user's, too.
+func markUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		markUsage(sub)
+	}
 }
 
 func (c *command) version() *cobra.Command {

@@ -16,6 +16,7 @@ import (
 type textFormat struct {
 	colour   bool
 	location *time.Location
+	layout   string // of the time; empty: the time of day
 }
 
 func (f textFormat) append(dst []byte, ld plog.Logs) []byte {
@@ -30,7 +31,11 @@ func (f textFormat) append(dst []byte, ld plog.Logs) []byte {
 }
 
 func (f textFormat) appendRecord(dst []byte, r plog.LogRecord) []byte {
-	dst = timeOf(r).In(f.location).AppendFormat(dst, "15:04:05.000000000 ")
+	layout := f.layout
+	if layout == "" {
+		layout = "15:04:05.000000000"
+	}
+	dst = append(timeOf(r).In(f.location).AppendFormat(dst, layout), ' ')
 	if priority := r.SeverityText(); priority != "" {
 		on, off := "", ""
 		if f.colour {
