@@ -153,24 +153,32 @@ func (c *collector) item(root *context, n *yaml.Node) {
 			continue
 		}
 		at := root.in(strings.ReplaceAll(k.key, "required_plugin_versions", "required plugin versions"), "", n)
-		func() {
-			defer func() {
-				if r := recover(); r != nil {
-					s, ok := r.(stop)
-					if !ok {
-						panic(r)
-					}
-					c.errors = append(c.errors, s.p)
-					c.broken[k.key+" "+value.Value] = true
-				}
-			}()
+		if !c.try(func() {
 			k.read(c, at, n)
 			c.unknownKeys(at, n, k.key, k.known)
-		}()
+		}) {
+			c.broken[k.key+" "+value.Value] = true
+		}
 		return
 	}
 	c.warn(root.in("rules content item", "", n).problem(WarnUnknownItem,
 		"the item is none of list, macro, rule, required_engine_version and required_plugin_versions: it is ignored"))
+}
+
+// try runs f, which an error may end, and reports whether none did.
+func (c *collector) try(f func()) (ok bool) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case stop:
+			c.errors = append(c.errors, r.p)
+			ok = false
+		default:
+			panic(r)
+		}
+	}()
+	f()
+	return true
 }
 
 func (c *collector) unknownKeys(at *context, n *yaml.Node, kind string, known []string) {
@@ -336,7 +344,8 @@ func (c *collector) define(at *context, n *yaml.Node) {
 	condition := at.scalar(n, "condition")
 	output := at.scalar(n, "output")
 	desc := at.scalar(n, "desc")
-	r.priority = at.priority(n)
+	// What is wrong with these keys does not keep the condition from being checked.
+	c.try(func() { r.priority = at.priority(n) })
 	if s := get(n, "source"); s != nil {
 		r.source, r.sourceGiven = at.scalarOf(s, "source").Value, true
 	}
@@ -344,15 +353,17 @@ func (c *collector) define(at *context, n *yaml.Node) {
 	r.output, r.outputContext = scalarText(c.page, output).trim(), at.in("rule output", "", output)
 	r.desc = scalarText(c.page, desc)
 	r.known = c.sources(r.source)
-	c.attributes(at, n, r, func(string) bool { return true })
-	if list, ok := at.texts(n, "tags", "value for"); ok {
-		r.tags = tagSet(nil, list)
-	}
+	c.try(func() { c.attributes(at, n, r, func(string) bool { return true }) })
+	c.try(func() {
+		if list, ok := at.texts(n, "tags", "value for"); ok {
+			r.tags = tagSet(nil, list)
+		}
+	})
 	old, exists := c.rules.byName[at.itemName]
 	if exists && old.sourceGiven && r.sourceGiven && old.source != r.source {
 		at.fail(ErrValidate, "rule %q has source %q, and is defined again with source %q", at.itemName, old.source, r.source)
 	}
-	r.exceptions = c.exceptions(at, n, r)
+	c.try(func() { r.exceptions = c.exceptions(at, n, r) })
 	if !r.known {
 		p := at.problem(WarnUnknownSource, "no source %q: the rule is left out", r.source)
 		p.Hint = didYouMean(r.source, sourceTypes())

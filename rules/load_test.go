@@ -101,6 +101,7 @@ func TestEveryErrorIsReportedAtOnce(t *testing.T) {
 		`r.yaml:18:36: want "," or ")" after a value, found the end of the condition`,
 		`r.yaml:5:13: no field "proc.nmae"; did you mean "proc.name"?`,
 		`r.yaml:5:24: no field "fd.nme"; did you mean "fd.name"?`,
+		`r.yaml:9:33: want a blank or "(" after "and", found the end of the condition`,
 		`r.yaml:14:34: no macro "shellprocs"; did you mean "shell_procs"?`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
