@@ -21,7 +21,8 @@ const (
 	slotsPerABI = 512
 	// NumSlots is the length of Counters.Syscalls.
 	NumSlots = 2048
-	// OtherSlot counts calls with a number beyond every table.
+	// OtherSlot counts calls with a number beyond every table, and on x86 the returns
+	// from signal handlers: the kernel takes the number of rt_sigreturn(2) away.
 	OtherSlot = NumSlots - 1
 )
 

@@ -35,6 +35,8 @@ __noinline int unix__emit(struct scratch *s, u32 tag)
 	p = sample__payload(s);
 	if (!p || !len || len > sizeof(((struct sockaddr_un *)0)->sun_path))
 		return 0;
+	barrier_var(len);
+	len &= 127; /* for verifiers that do not see through the checks */
 	if (bpf_probe_read_kernel(p, len,
 				  (void *)addr + bpf_core_field_offset(struct unix_address, name) +
 					  SUN_PATH))

@@ -39,7 +39,7 @@ func TestDispatch(t *testing.T) {
 	if got := after.Syscalls[slot] - before.Syscalls[slot]; got < calls || got > calls+50 {
 		t.Errorf("getpriority, which nobody wants, was counted %d times, want %d", got, calls)
 	}
-	if got := after.Syscalls[bpf.OtherSlot] - before.Syscalls[bpf.OtherSlot]; got != calls {
+	if got := after.Syscalls[bpf.OtherSlot] - before.Syscalls[bpf.OtherSlot]; got < calls || got > calls+50 {
 		t.Errorf("a number beyond the table was counted %d times, want %d", got, calls)
 	}
 	typ, _ := event.TypeByName("getpriority")
