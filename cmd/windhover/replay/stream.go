@@ -253,6 +253,7 @@ func (s *Stream) resume(err error) (Item, bool) {
 		s.broken = &breach{at: s.start, err: err}
 		var e *document.Error
 		if errors.As(err, &e) {
+			s.broken.err = errors.New(e.Detail)
 			s.broken.at = max(s.start+e.Offset, s.last)
 			s.broken.next = s.broken.at < s.batch && s.buf[s.broken.at] == '{'
 		}
