@@ -187,7 +187,7 @@ func (r *reading) startBackground(proc string, names *state.NameReader) {
 	watcher := ledger.NewDropWatcher(r.Account, r.config.Drops, ledger.DropActions{
 		Log:   r.logDrops,
 		Alert: r.NoticeDrops,
-		Exit:  r.Fail,
+		Exit:  r.Exit,
 	})
 	r.background.Go(func() { watcher.Run(ctx) })
 }
