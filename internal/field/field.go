@@ -89,7 +89,7 @@ type Field struct {
 	Sources []string
 	// Missing says that no source delivers the field: it loads, and has no value.
 	Missing bool
-	// Deprecated: the rule language keeps it; a warning is given.
+	// Deprecated says that the rule language merely keeps it: using it gives a warning.
 	Deprecated bool
 	// FilterOnly: made for conditions. An output shows every value the field has.
 	FilterOnly bool

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/windhover/windhover/internal/event"
@@ -329,7 +330,7 @@ func someOf(values []string) string {
 
 func someInts(values []int64) string {
 	if len(values) == 1 {
-		return fmt.Sprint(values[0])
+		return strconv.FormatInt(values[0], 10)
 	}
 	return fmt.Sprintf("one of %d values such as %d", len(values), values[0])
 }
