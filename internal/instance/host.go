@@ -11,9 +11,24 @@ import (
 	"github.com/windhover/windhover/rules"
 )
 
-// FindRules returns the rule set of the extension called id, or an empty one if id is,
-// for a component that is no receiver.
-func FindRules(host component.Host, id string) (*rules.Live, error) { return findRules(host, id) }
+// FindRules returns the rule set of the extension called id, or an empty one if id is.
+func FindRules(host component.Host, id string) (*rules.Live, error) {
+	if id == "" {
+		set, _ := rules.Compile(nil, rules.Options{})
+		return rules.NewLive(set), nil
+	}
+	for have, ext := range host.GetExtensions() {
+		if have.String() != id {
+			continue
+		}
+		p, ok := ext.(rules.Provider)
+		if !ok {
+			return nil, fmt.Errorf("use extension %s: it holds no rules; use one of type windhover_rules", id)
+		}
+		return p.Live(), nil
+	}
+	return nil, fmt.Errorf("find extension %s: there is none; add it to extensions, or set rules to another", id)
+}
 
 // Keep shows accounts to whoever reads metrics, until the returned function is called:
 // in the book of the process if the host keeps one, else in one of their own.

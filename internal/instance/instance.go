@@ -9,7 +9,6 @@ package instance
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -23,7 +22,6 @@ import (
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/fold"
 	"github.com/windhover/windhover/internal/ledger"
-	"github.com/windhover/windhover/internal/otlp"
 	"github.com/windhover/windhover/internal/pipeline"
 	"github.com/windhover/windhover/internal/redact"
 	"github.com/windhover/windhover/rules"
@@ -158,7 +156,7 @@ func (r *Receiver) start(ctx context.Context, host component.Host) (_ *Instance,
 			in.unwind()
 		}
 	}()
-	if in.live, err = findRules(host, s.Config.Rules); err != nil {
+	if in.live, err = FindRules(host, s.Config.Rules); err != nil {
 		return nil, err
 	}
 	in.Account.SetQueue(in.Alerts.Stats)
@@ -194,39 +192,13 @@ func (in *Instance) prepareAlerts() error {
 	return nil
 }
 
-// findRules returns the rule set of the extension called id, or an empty one if id is.
-func findRules(host component.Host, id string) (*rules.Live, error) {
-	if id == "" {
-		set, _ := rules.Compile(nil, rules.Options{})
-		return rules.NewLive(set), nil
-	}
-	for have, ext := range host.GetExtensions() {
-		if have.String() != id {
-			continue
-		}
-		p, ok := ext.(rules.Provider)
-		if !ok {
-			return nil, fmt.Errorf("use extension %s: it holds no rules; use one of type windhover_rules", id)
-		}
-		return p.Live(), nil
-	}
-	return nil, fmt.Errorf("find extension %s: there is none; add it to extensions, or set rules to another", id)
-}
-
 // keepAccount shows the account of the source to whoever reads metrics.
 func (in *Instance) keepAccount() error {
-	if k, ok := in.Host.(ledger.Keeper); ok {
-		in.undo = append(in.undo, k.Book().Add(in.Account))
-		return nil
+	undo, err := Keep(in.Host, in.Receiver.MeterProvider, []*ledger.Source{in.Account})
+	if err == nil {
+		in.undo = append(in.undo, undo)
 	}
-	var book ledger.Book
-	book.Add(in.Account)
-	unregister, err := otlp.Instrument(in.Receiver.MeterProvider, &book)
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	in.undo = append(in.undo, func() { _ = unregister() })
-	return nil
+	return err
 }
 
 // Worker returns a new worker, which passes events to the rules. One goroutine at a

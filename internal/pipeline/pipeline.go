@@ -52,18 +52,7 @@ func NewWorker(s Settings) *Worker {
 // Handle counts ev, shows it to the rules and queues an alert for each that matches.
 // It sets ev.Num, and ev.Source if that is nil. It keeps no reference to ev.
 func (w *Worker) Handle(ev *event.Event) {
-	if set := w.settings.Rules.Set(); set != w.set {
-		w.use(set)
-	}
-	w.num++
-	ev.Num = w.num
-	if ev.Source == nil {
-		ev.Source = w.settings.Source
-	}
-	w.ledger.Delivered(ev.Type)
-	w.ledger.Evaluated(ev.Type)
-	w.matches = w.set.AppendMatches(w.matches[:0], ev)
-	for _, r := range w.matches {
+	for _, r := range w.Match(ev) {
 		w.alert(ev, r)
 	}
 }
