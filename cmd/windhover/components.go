@@ -10,6 +10,7 @@ import (
 
 	"github.com/windhover/windhover/cmd/windhover/host"
 	"github.com/windhover/windhover/exporter/consoleexporter"
+	"github.com/windhover/windhover/exporter/falcojsonexporter"
 	"github.com/windhover/windhover/receiver/jsonreceiver"
 	"github.com/windhover/windhover/receiver/k8sauditreceiver"
 	"github.com/windhover/windhover/receiver/syscallreceiver"
@@ -26,6 +27,7 @@ func factories() host.Factories {
 		},
 		Exporters: []exporter.Factory{
 			consoleexporter.NewFactory(),
+			falcojsonexporter.NewFactory(),
 			otlpexporter.NewFactory(),
 			otlphttpexporter.NewFactory(),
 		},

@@ -32,7 +32,7 @@ var layers = [][]pkg{
 	{{"internal/alert", ""}, {"rules/ruletest", "go.yaml.in/yaml/v3"}, {"rules/lint", ""}},
 	{{"internal/fold", ""}, {"internal/redact", ""}},
 	{{"internal/pipeline", ""}, {"internal/otlp", "go.opentelemetry.io/collector/pdata go.opentelemetry.io/otel"}},
-	{{"internal/instance", sdk}},
+	{{"internal/instance", sdk}, {"internal/falcojson", "go.opentelemetry.io/collector/pdata"}},
 	{{"internal/feed", sdk}},
 	{
 		{"receiver/*", sdk},

@@ -8,6 +8,7 @@ package fold
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -198,10 +199,8 @@ func (w *Worker) add(v *alert.FoldValues, fd *field.Field, ev *event.Event) int6
 		return 0
 	}
 	text = text[:min(len(text), maxValueBytes)]
-	for _, have := range v.Texts {
-		if have == string(text) {
-			return 0
-		}
+	if slices.Contains(v.Texts, string(text)) {
+		return 0
 	}
 	v.Texts = append(v.Texts, string(text))
 	return sizeOfText + int64(len(text))

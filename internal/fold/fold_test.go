@@ -34,7 +34,6 @@ type bench struct {
 	queue *alert.Queue
 	mu    sync.Mutex
 	now   time.Time
-	sent  []string
 }
 
 func newBench(tb testing.TB, c Config, q alert.QueueConfig) *bench {

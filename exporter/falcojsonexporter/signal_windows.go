@@ -1,0 +1,4 @@
+package falcojsonexporter
+
+// onSignal does nothing: Windows has no SIGUSR1.
+func onSignal(func()) (stop func()) { return func() {} }
