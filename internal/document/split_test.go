@@ -189,3 +189,29 @@ func flatten(t *testing.T, text []byte) []string {
 func once(text []byte, word string) bool {
 	return bytes.Count(text, []byte(word)) <= 1 && !bytes.Contains(text, []byte(`\u`))
 }
+
+func TestEndIsAfterTheFirstDocument(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, in string
+		want     string // what End leaves in front
+	}{
+		{"one that is followed by another", `{"a":1}{"b":2}`, `{"a":1}`},
+		{"one of many lines", "\n{\n\"a\":[\n1]\n}\n{}", "\n{\n\"a\":[\n1]\n}"},
+		{"a bracket in a string", `{"a":"}\""}x`, `{"a":"}\""}`},
+		{"after a byte order mark", "\uFEFF[1] ", "\uFEFF[1]"},
+		{"one that is not whole", `{"a":[1}`, ""},
+		{"one that ends in a string", `{"a":"`, ""},
+		{"a word ends with its line", "hello {\n{}", "hello {\n"},
+		{"a word without an end", "hello", ""},
+		{"space only", " \n ", ""},
+		{"nothing", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := tt.in[:End([]byte(tt.in))]; got != tt.want {
+				t.Errorf("End(%q) is after %q, want %q", tt.in, got, tt.want)
+			}
+		})
+	}
+}

@@ -76,6 +76,7 @@ func (p *rulesProcessor) start(_ context.Context, host component.Host) error {
 		return err
 	}
 	name := p.settings.ID.String()
+	p.origins, p.accounts, p.redact = nil, nil, nil
 	for _, t := range p.sources.types {
 		r, err := redact.New(p.config.Redact, t)
 		if err != nil {
