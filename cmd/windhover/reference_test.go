@@ -44,6 +44,8 @@ const (
 #   otlp_http:
 #     endpoint: https://otlp.example.com
 #     headers: {authorization: "${env:OTLP_TOKEN}"}
+#   windhover_falco_json/sidekick:
+#     http: {endpoint: "http://falcosidekick:2801/"}   # or file, program, syslog
 # extensions:
 #   file_storage: {directory: /var/lib/windhover, create_directory: true}
 `

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ type Folder struct {
 	settings Settings
 	priority rules.Priority
 	fields   []*field.Field // of the key; nil: those of the output
-	id       *field.Field
+	id       *field.Field   // nil: see Worker.eventID
 
 	mu      sync.Mutex
 	closed  bool
@@ -86,15 +87,13 @@ func New(s Settings) (*Folder, error) {
 		}
 		f.fields = append(f.fields, fd)
 	}
-	name := eventID[s.Type]
-	if name == "" {
-		name = "evt.num"
+	if name := eventID[s.Type]; name != "" {
+		id, err := field.Lookup(name, s.Type)
+		if err != nil {
+			panic(fmt.Sprintf("BUG: fold: look up %s: %v", name, err))
+		}
+		f.id = id
 	}
-	id, err := field.Lookup(name, s.Type)
-	if err != nil {
-		panic(fmt.Sprintf("BUG: fold: look up %s: %v", name, err))
-	}
-	f.id = id
 	return f, nil
 }
 
@@ -164,7 +163,7 @@ func (w *Worker) count(e *entry, ev *event.Event, p *parts) {
 	w.f.stats.Open++
 	before := e.bytes
 	if len(fold.EventIDs) < maxEventIDs {
-		if id, ok := w.text(w.f.id, ev); ok {
+		if id := w.eventID(ev); id != "" {
 			fold.EventIDs = append(fold.EventIDs, id)
 			e.bytes += sizeOfText + int64(len(id))
 		}
@@ -206,10 +205,20 @@ func (w *Worker) add(v *alert.FoldValues, fd *field.Field, ev *event.Event) int6
 	return sizeOfText + int64(len(text))
 }
 
-func (w *Worker) text(fd *field.Field, ev *event.Event) (string, bool) {
-	text, ok := field.AppendValueText(w.value[:0], fd, ev)
-	w.value = text
-	return string(text[:min(len(text), maxValueBytes)]), ok
+// eventID returns what identifies ev: the identifier it came with, or its time and
+// thread.
+func (w *Worker) eventID(ev *event.Event) string {
+	id := w.value[:0]
+	if w.f.id != nil {
+		id, _ = field.AppendValueText(id, w.f.id, ev)
+	} else {
+		id = strconv.AppendInt(id, ev.Time, 10)
+		if ev.TID != 0 {
+			id = strconv.AppendInt(append(id, '/'), int64(ev.TID), 10)
+		}
+	}
+	w.value = id
+	return string(id[:min(len(id), maxValueBytes)])
 }
 
 // Opened says what became of a match that repeats nothing: it is the alert a, or nil if

@@ -62,7 +62,7 @@ func (b *bench) ran(name string, pid int32, container string) *event.Event {
 	p := &event.Process{PID: pid}
 	p.SetImage(&event.Image{Name: []byte(name), Cmdline: []byte(name), ContainerID: []byte(container)})
 	return &event.Event{
-		Type: event.Execve, Time: b.now.UnixNano(), Num: uint64(pid), Proc: p,
+		Type: event.Execve, Time: b.now.UnixNano(), TID: pid, Proc: p,
 		Source: &event.Source{Name: "test", Type: "syscall"},
 	}
 }
@@ -133,7 +133,7 @@ func TestAHundredThousandMatchesAreTwoRecords(t *testing.T) {
 		Values: []alert.FoldValues{{Name: "proc.pid", Texts: []string{"2", "3", "4", "5", "6"}}},
 	}
 	for i := range maxEventIDs {
-		want.EventIDs = append(want.EventIDs, fmt.Sprint(i+2))
+		want.EventIDs = append(want.EventIDs, fmt.Sprintf("%d/%d", began+(i+1)*100_000, i+2))
 	}
 	if diff := cmp.Diff(want, last.Fold); diff != "" {
 		t.Errorf("Fold (-want +got):\n%s", diff)

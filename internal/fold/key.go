@@ -23,8 +23,7 @@ var volatile = map[string]bool{
 	"json.rawtime": true, "jevt.rawtime": true,
 }
 
-// eventID are the fields that identify an event where it came from, by source type; the
-// number of the event stands in for others.
+// eventID are the fields that identify an event where it came from, by source type.
 var eventID = map[string]string{"k8s_audit": "ka.auditid", "aws_cloudtrail": "ct.id"}
 
 func isVolatile(f *field.Field) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/windhover/windhover/internal/document"
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/ledger"
+	"github.com/windhover/windhover/internal/redact"
 	"github.com/windhover/windhover/rules"
 )
 
@@ -234,6 +236,76 @@ func TestAlertsNobodyAskedForAreAnswered(t *testing.T) {
 	}
 	if s := atRest(t, in.Account); s.Acknowledged != 1 || in.Answered() != 1 {
 		t.Errorf("acknowledged %d, answered %d, want 1", s.Acknowledged, in.Answered())
+	}
+}
+
+// TestRepeatsAreReportedAtTheEnd has a window that is longer than the source lives.
+func TestRepeatsAreReportedAtTheEnd(t *testing.T) {
+	h := newHome(t)
+	var (
+		rs Receivers
+		in *Instance
+		mu sync.Mutex
+	)
+	bodies := map[string]string{}
+	r := rs.Of(new(int), settings(NewDefaultConfig(), opened(&in)))
+	r.Logs = logsTo(t, func(_ context.Context, ld plog.Logs) error {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, rl := range ld.ResourceLogs().All() {
+			for _, r := range rl.ScopeLogs().At(0).LogRecords().All() {
+				count := ""
+				if v, ok := r.Attributes().Get("windhover.fold.count"); ok {
+					count = v.AsString()
+				}
+				bodies[r.EventName()] += r.Attributes().AsRaw()["security_rule.name"].(string) + " " + count + ";"
+			}
+		}
+		return nil
+	})
+	if err := r.Start(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		match(t, in, "a")
+	}
+	match(t, in, "b")
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"windhover.alert": "Every Event ;Every Event ;", "windhover.alerts_folded": "Every Event 4;"}
+	if diff := cmp.Diff(want, bodies); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	if s := atRest(t, in.Account); s.Folded != 4 || s.Fold.Reported != 4 || s.Acknowledged != 3 {
+		t.Errorf("folded %d, reported %d, acknowledged %d; want 4, 4, 3", s.Folded, s.Fold.Reported, s.Acknowledged)
+	}
+}
+
+func TestFieldsThatAreNoneAreErrorsAtStart(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"of folding", func(c *Config) { c.Fold.Fields = []string{"ka.vreb"} }, "fold by ka.vreb: "},
+		{"of redaction", func(c *Config) {
+			c.Redact.Patterns = []redact.PatternConfig{{Pattern: "x", Fields: []string{"ka.vreb"}}}
+		}, "redact by pattern 0: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHome(t)
+			c := NewDefaultConfig()
+			tt.change(&c)
+			var (
+				rs Receivers
+				in *Instance
+			)
+			err := rs.Of(new(int), settings(c, opened(&in))).Start(t.Context(), h)
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || !strings.Contains(err.Error(), "ka.verb") {
+				t.Errorf("Start = %v, want %s", err, tt.want)
+			}
+		})
 	}
 }
 

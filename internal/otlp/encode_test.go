@@ -163,7 +163,7 @@ func foldNotice() *alert.Alert {
 	a := alert.NewFoldNotice(first, &alert.Fold{
 		UID: first.UID, Count: 99_999, First: testTime + 1e9, Last: testTime + 9e9, Reason: "window",
 		Values:   []alert.FoldValues{{Name: "proc.pid", Texts: []string{"51", "52"}}},
-		EventIDs: []string{"2", "3"},
+		EventIDs: []string{"1767323046000000007/51", "1767323047000000007/52"},
 	}, time.Unix(0, testTime+10e9))
 	a.UID = uid(6)
 	return a
