@@ -79,6 +79,8 @@ type Node struct {
 	X   []*Node // operands of And, Or and Not
 
 	inspected *inspected
+	use       syntax.Span // of the name, in the text of macro useIn
+	useIn     string
 }
 
 // Pieces are the texts that a condition was put together from by appending, in order.
@@ -192,7 +194,7 @@ func (in *inspected) node(x syntax.Expr, e ir.Expr, macro string) *Node {
 		n.X = []*Node{in.node(x.X, e.(*ir.Not).X, macro)}
 	case *syntax.Macro:
 		n = in.node(in.compiler.macros[x.Name].Expr, e, x.Name)
-		n.Use = x.Name
+		n.Use, n.use, n.useIn = x.Name, x.Span, macro
 	}
 	return n
 }
@@ -326,6 +328,15 @@ func (n *Node) HasList() bool {
 // Problem returns a problem with a part of the condition.
 func (v *RuleView) Problem(code Code, n *Node, msg, hint string) Problem {
 	return v.SpanProblem(code, n.Macro, n.Syntax.Range(), msg, hint)
+}
+
+// Place returns where n stands; a macro stands where its name does.
+func (v *RuleView) Place(n *Node) (file string, line, column int) {
+	p := v.Problem("", n, "", "")
+	if n.Use != "" {
+		p = v.SpanProblem("", n.useIn, n.use, "", "")
+	}
+	return p.File, p.Line, p.Column
 }
 
 // SpanProblem returns a problem with a span of the condition, or of the text of a macro.

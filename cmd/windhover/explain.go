@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -288,7 +289,7 @@ func (x *explanation) write(w io.Writer) error {
 		}
 		n := fmt.Sprintf("%d to %d", e.Least, e.Most)
 		if e.Least == e.Most {
-			n = fmt.Sprint(e.Most)
+			n = strconv.Itoa(e.Most)
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%d ns\n", e.Event, also, n, e.MaxNS)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -176,7 +177,7 @@ func showRule(w io.Writer, in *rules.Inspection, r *rules.RuleView) error {
 	line("source", r.Source)
 	line("priority", r.Priority.String())
 	line("tags", strings.Join(r.Tags, ", "))
-	line("enabled", fmt.Sprint(r.Enabled))
+	line("enabled", strconv.FormatBool(r.Enabled))
 	line("defined", fmt.Sprintf("%s:%d", r.File, r.Line))
 	line("output", strings.Join(strings.Fields(r.Output.String()), " "))
 	line("condition", strings.Join(strings.Fields(r.Condition), " "))
@@ -210,7 +211,7 @@ func showRule(w io.Writer, in *rules.Inspection, r *rules.RuleView) error {
 func wrapText(text string, width int, prefix string) string {
 	var b strings.Builder
 	n := 0
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if n > 0 && n+1+len(word) > width-len(prefix) {
 			b.WriteByte('\n')
 			n = 0

@@ -317,7 +317,8 @@ func writeJUnit(name string, results []caseResult) error {
 		s := &out.Suites[len(out.Suites)-1]
 		x := junitCase{Name: r.name, Class: strings.TrimSuffix(filepath.Base(r.file), filepath.Ext(r.file)), File: r.file, Line: r.line}
 		if len(r.wrong) > 0 {
-			x.Failure = &junitFailure{Message: r.wrong[0], Text: strings.Join(r.wrong, "\n")}
+			first, _, _ := strings.Cut(r.wrong[0], "\n")
+			x.Failure = &junitFailure{Message: first, Text: strings.Join(r.wrong, "\n")}
 			s.Failures++
 		}
 		s.Tests++

@@ -132,8 +132,7 @@ func (p *Player) refuse(file string, offset int64, err error) {
 func (p *Player) one(file string, changed time.Time, item Item) error {
 	if err := p.doc.Parse(item.Text, p.limits); err != nil {
 		offset := item.Offset
-		var e *document.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*document.Error](err); ok {
 			offset += int64(e.Offset)
 			err = errors.New(e.Detail)
 		}

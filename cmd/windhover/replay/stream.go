@@ -251,8 +251,7 @@ func (s *Stream) scan() (end int, b *breach) {
 func (s *Stream) resume(err error) (Item, bool) {
 	if s.broken == nil {
 		s.broken = &breach{at: s.start, err: err}
-		var e *document.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*document.Error](err); ok {
 			s.broken.err = errors.New(e.Detail)
 			s.broken.at = max(s.start+e.Offset, s.last)
 			s.broken.next = s.broken.at < s.batch && s.buf[s.broken.at] == '{'
