@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -161,5 +162,24 @@ func TestDefaultRulesHaveNoLints(t *testing.T) {
 	}
 	for _, p := range Check(in) {
 		t.Errorf("%s [%s]", p.String(), p.Code)
+	}
+}
+
+func TestEveryCodeIsDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []rules.Code{
+		rules.LintShadowed, rules.LintNever, rules.LintAlways, rules.LintAppendPrecedence, rules.LintNegativeMissing,
+		rules.LintNotEqualAny, rules.LintNAText, rules.LintFieldAsText, rules.LintListAsText,
+	} {
+		if !strings.Contains(string(page), "\n| `"+string(c)+"` |") {
+			t.Errorf("docs/rules.md does not explain %s", c)
+		}
+		if c.Text() == "" || !c.Warning() {
+			t.Errorf("code %s has no text or is no warning", c)
+		}
 	}
 }
