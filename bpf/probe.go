@@ -33,7 +33,7 @@ type Probe struct {
 	links    []link.Link
 	wanted   map[event.Type]string // program in the table by type
 	counters []byte                // struct counters by CPU, mapped
-	asleep   []byte
+	readers  []byte
 	closed   bool
 }
 
@@ -44,6 +44,9 @@ const (
 	ownAt        = droppedAt + event.MaxTypes*int(event.NumLanes)*int(NumDropReasons)
 	counterWords = ownAt + 8
 )
+
+// readerSize is the size of struct reader in include/maps.h.
+const readerSize = 64
 
 // Load loads the programs and makes the rings. Nothing is attached yet, nothing is
 // reported. It returns a *NotSupportedError, *MissingCapabilityError or
@@ -119,7 +122,7 @@ func load(spec *ebpf.CollectionSpec, c Config) (_ *Probe, err error) {
 	if p.counters, err = mapArray(p.coll.Maps[probeMapCounters]); err != nil {
 		return nil, explain("counters", err, c)
 	}
-	if p.asleep, err = mapArray(p.coll.Maps[probeMapAsleep]); err != nil {
+	if p.readers, err = mapArray(p.coll.Maps[probeMapReaders]); err != nil {
 		return nil, explain("state of readers", err, c)
 	}
 	for i := range c.Shards {
@@ -211,12 +214,12 @@ func (p *Probe) Close() error {
 	for _, s := range p.shards {
 		errs = append(errs, s.close())
 	}
-	for _, b := range [][]byte{p.counters, p.asleep} {
+	for _, b := range [][]byte{p.counters, p.readers} {
 		if b != nil {
 			errs = append(errs, unix.Munmap(b))
 		}
 	}
-	p.counters, p.asleep = nil, nil
+	p.counters, p.readers = nil, nil
 	if p.coll != nil {
 		p.coll.Close()
 	}

@@ -16,10 +16,10 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	probeMapAsleep      = "asleep"
 	probeMapCounters    = "counters"
 	probeMapMarks       = "marks"
 	probeMapPrograms    = "programs"
+	probeMapReaders     = "readers"
 	probeMapRings       = "rings"
 	probeMapScratches   = "scratches"
 	probeProgAnnounce   = "announce"
@@ -96,10 +96,10 @@ type probeProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeMapSpecs struct {
-	Asleep    *ebpf.MapSpec `ebpf:"asleep"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Marks     *ebpf.MapSpec `ebpf:"marks"`
 	Programs  *ebpf.MapSpec `ebpf:"programs"`
+	Readers   *ebpf.MapSpec `ebpf:"readers"`
 	Rings     *ebpf.MapSpec `ebpf:"rings"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 }
@@ -136,20 +136,20 @@ func (o *probeObjects) Close() error {
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeMaps struct {
-	Asleep    *ebpf.Map `ebpf:"asleep"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Marks     *ebpf.Map `ebpf:"marks"`
 	Programs  *ebpf.Map `ebpf:"programs"`
+	Readers   *ebpf.Map `ebpf:"readers"`
 	Rings     *ebpf.Map `ebpf:"rings"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 }
 
 func (m *probeMaps) Close() error {
 	return _ProbeClose(
-		m.Asleep,
 		m.Counters,
 		m.Marks,
 		m.Programs,
+		m.Readers,
 		m.Rings,
 		m.Scratches,
 	)

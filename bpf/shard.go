@@ -25,7 +25,7 @@ type Shard struct {
 	bulk, reserved ring
 	poll, wake     int // epoll instance; eventfd that ends a wait
 	interval       time.Duration
-	asleep         *uint64 // shared with the programs; see asleep in include/maps.h
+	asleep, unseen *uint64 // shared with the programs; see struct reader in include/maps.h
 	p              *Probe
 }
 
@@ -46,7 +46,8 @@ func newShard(p *Probe, i int, c Config) (_ *Shard, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	s.asleep = (*uint64)(unsafe.Pointer(&p.asleep[8*i]))
+	s.asleep = (*uint64)(unsafe.Pointer(&p.readers[readerSize*i]))
+	s.unseen = (*uint64)(unsafe.Pointer(&p.readers[readerSize*i+8]))
 	if s.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("create epoll: %w", err)
 	}
@@ -122,6 +123,7 @@ func (s *Shard) Run(ctx context.Context, f func(lane event.Lane, sample []byte),
 				atomic.StoreUint64(s.asleep, 0)
 			}
 			vain = 0
+			atomic.StoreUint64(s.unseen, 0)
 			continue
 		case waiting: // a program is writing a sample
 			runtime.Gosched()

@@ -37,9 +37,9 @@ static __always_inline void dispatch__go_on(void *ctx, struct task_struct *task,
 SEC("tp_btf/sys_exit")
 int BPF_PROG(dispatch, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	u32 nr = task__slot(task, regs), slot;
 	struct counters *c = counters__here();
+	struct task_struct *task;
+	u32 nr = task__slot(task__current(c), regs), slot;
 	struct mark *m;
 
 	if (c)
@@ -47,6 +47,7 @@ int BPF_PROG(dispatch, struct pt_regs *regs, long ret)
 	slot = slots[nr & (NUM_SLOTS - 1)];
 	if (!(slot & (SLOT_WANTED | SLOT_IDENTITY)))
 		return 0;
+	task = bpf_get_current_task_btf();
 	m = bpf_task_storage_get(&marks, task->group_leader, NULL, 0);
 	if (mark__own(m)) {
 		counters__own();

@@ -85,11 +85,9 @@ struct thread_info {
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	u64 regs[31];
+	u64 pstate;
 	u64 orig_x0;
 	s32 syscallno;
-};
-struct thread_info {
-	unsigned long flags;
 };
 #else
 #error "unknown architecture"
@@ -134,6 +132,10 @@ struct inode___v5 {
 	struct timespec64 i_mtime, i_ctime;
 };
 
+union shortname_store {
+	unsigned long words[4];
+};
+
 struct qstr {
 	u32 len;
 	const u8 *name;
@@ -143,6 +145,10 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	union shortname_store d_shortname;
+};
+struct dentry___v6_13 {
+	u8 d_iname[32];
 };
 
 struct vfsmount {
@@ -291,8 +297,25 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct task_struct;
+struct rq {
+	struct task_struct *curr;
+	s32 cpu;
+};
+
+/* These members are there with CONFIG_FAIR_GROUP_SCHED. */
+struct cfs_rq {
+	struct rq *rq;
+};
+struct sched_entity {
+	struct cfs_rq *cfs_rq;
+};
+
 struct task_struct {
+	struct sched_entity se;
+#if defined(__TARGET_ARCH_x86)
 	struct thread_info thread_info;
+#endif
 	s32 pid, tgid;
 	s32 exit_code;
 	struct task_struct *real_parent, *group_leader;
@@ -381,5 +404,8 @@ __weak const bool has_cast = true;
 			bpf_core_read(&value_, sizeof(value_), &((type *)object_)->member);        \
 		value_;                                                                            \
 	})
+
+/* The word at a kernel address: any type that begins with one will do. */
+#define load64(address) ((u64)kread(address, struct timespec64, tv_sec))
 
 #endif

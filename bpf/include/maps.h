@@ -74,14 +74,19 @@ struct {
 	__array(values, struct ring);
 } rings SEC(".maps");
 
-/* By shard: not 0 while the reader waits without looking at the bulk ring. */
+/* What the bulk lane of a shard and its reader know of each other. */
+struct reader {
+	u64 asleep; /* not 0 while it waits without looking at the bulk ring */
+	u64 unseen; /* bytes sent since it was last woken, about */
+	u64 reserved[6];
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, MAX_SHARDS);
 	__type(key, u32);
-	__type(value, u64);
-} asleep SEC(".maps");
+	__type(value, struct reader);
+} readers SEC(".maps");
 
 /* By CPU, in memory that user space maps: reading counters takes no system call. */
 struct counters {
@@ -89,7 +94,8 @@ struct counters {
 	u64 produced[MAX_TYPES]; /* wanted events, sent or dropped */
 	u64 dropped[MAX_TYPES][NUM_LANES][NUM_DROP_REASONS];
 	u64 own; /* discarded: caused by the process that reads the rings */
-	u64 reserved[7];
+	u64 current_task; /* where this CPU's current task is; see task__current */
+	u64 reserved[6];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -213,16 +213,18 @@ static __always_inline bool sample__starts_with_slash(struct scratch *s, u32 at)
 /* Sends the sample to its ring and returns whether it got there. A loss is counted.
  *
  * The reserved lane wakes its reader when that has caught up. The bulk lane wakes it
- * only when enough is pending: a wake-up costs the traced program several times what
- * the rest of an event does. The reader looks every few milliseconds; while it finds
- * nothing it says so in asleep and the next sample wakes it.
+ * only after so many bytes: a wake-up costs the traced program several times what the
+ * rest of an event does. The reader looks every few milliseconds; while it finds
+ * nothing it says so in asleep and the next sample wakes it. CPUs that send to one
+ * shard may lose what the other added to unseen: the reader looks in time anyway.
  */
 static __always_inline bool sample__send(struct scratch *s, u32 type, u32 lane)
 {
 	/* User space computes the same: shardOf in receiver/syscallreceiver. */
 	u32 shard = (u64)(s->home * 2654435761u) * num_shards >> 32;
 	u32 key = shard * NUM_LANES + lane, len = s->len;
-	u64 wakeup = 0, *waiting;
+	struct reader *reader;
+	u64 wakeup = 0;
 	void *ring;
 	bool sent = false;
 
@@ -236,12 +238,12 @@ static __always_inline bool sample__send(struct scratch *s, u32 type, u32 lane)
 	if (!ring)
 		goto full;
 	if (lane == LANE_BULK) {
-		u64 pending = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-
 		wakeup = BPF_RB_NO_WAKEUP;
-		waiting = bpf_map_lookup_elem(&asleep, &shard);
-		if ((pending < wake_bytes && pending + len >= wake_bytes) || (waiting && *waiting))
+		reader = bpf_map_lookup_elem(&readers, &shard);
+		if (reader && ((reader->unseen += len) >= wake_bytes || reader->asleep)) {
+			reader->unseen = 0;
 			wakeup = BPF_RB_FORCE_WAKEUP;
+		}
 	}
 	if (bpf_ringbuf_output(ring, s->sample, len, wakeup) == 0) {
 		sent = true;

@@ -3,16 +3,49 @@
 #ifndef WINDHOVER_LIB_TASK_H
 #define WINDHOVER_LIB_TASK_H
 
-#include "../include/maps.h"
+#include "counters.h"
 
 #if defined(__TARGET_ARCH_x86)
 #define TS_COMPAT       0x0002
 #define X32_SYSCALL_BIT 0x40000000
 #elif defined(__TARGET_ARCH_arm64)
-#define TIF_32BIT (1 << 22)
+#define PSR_MODE32_BIT 0x10
 #endif
 
-/* The table that the current system call was made through, as sample flags. */
+/* Finds where the run queue of this CPU has its current task, or 0. */
+static __always_inline u64 task__find_current(struct task_struct *task)
+{
+	struct rq *rq;
+
+	if (!bpf_core_field_exists(((struct sched_entity *)0)->cfs_rq) ||
+	    !bpf_core_field_exists(((struct cfs_rq *)0)->rq))
+		return 0;
+	rq = task->se.cfs_rq->rq;
+	if ((u64)rq->curr != (u64)task || (u32)rq->cpu != bpf_get_smp_processor_id())
+		return 0;
+	return (u64)rq + bpf_core_field_offset(struct rq, curr);
+}
+
+/* The current task, to read from only. A helper call costs more than all else that is
+ * done for a call that nobody wants (return thunks), so the pointer is loaded from the
+ * run queue once that is known.
+ */
+static __always_inline struct task_struct *task__current(struct counters *c)
+{
+	struct task_struct *task;
+
+	if (has_cast && c && c->current_task)
+		return bpf_rdonly_cast((void *)load64(c->current_task),
+				       bpf_core_type_id_kernel(struct task_struct));
+	task = bpf_get_current_task_btf();
+	if (has_cast && c)
+		c->current_task = task__find_current(task);
+	return task;
+}
+
+/* The table that the current system call was made through, as sample flags. The code
+ * segment does not tell: 64-bit code may use the 32-bit table by int 0x80.
+ */
 static __always_inline u32 task__abi(struct task_struct *task, struct pt_regs *regs)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -21,7 +54,7 @@ static __always_inline u32 task__abi(struct task_struct *task, struct pt_regs *r
 	if (regs->orig_ax & X32_SYSCALL_BIT)
 		return SAMPLE_X32;
 #else
-	if (task->thread_info.flags & TIF_32BIT)
+	if (regs->pstate & PSR_MODE32_BIT)
 		return SAMPLE_COMPAT32;
 #endif
 	return 0;
@@ -81,12 +114,10 @@ static __always_inline void task__args(u64 *args, struct pt_regs *regs, u32 abi)
 static __always_inline u64 task__file(struct task_struct *task, s32 fd)
 {
 	struct fdtable *table = task->files->fdt;
-	u64 file = 0;
 
 	if (fd < 0 || (u32)fd >= table->max_fds)
 		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), (u64 *)table->fd + fd);
-	return file;
+	return load64((u64 *)table->fd + fd);
 }
 
 static __always_inline bool mark__announced(const struct mark *m)
