@@ -14,7 +14,7 @@ import (
 // Bounds of what a Stream keeps in memory.
 const (
 	firstBuffer = 256 << 10
-	maxValue    = 64 << 20 // a batch, such as an array; what is longer is read in parts
+	maxValue    = 24 << 20 // a batch, such as an array; what is longer is read in parts
 	maxNesting  = 10_000
 )
 
@@ -151,6 +151,12 @@ func (s *Stream) skip() bool {
 				if !s.inPieces {
 					return true
 				}
+			case '"':
+				if !s.inPieces {
+					return true
+				}
+				s.member()
+				s.start-- // the loop goes on behind it
 			default:
 				return true
 			}
@@ -160,6 +166,51 @@ func (s *Stream) skip() bool {
 		}
 		s.fill()
 	}
+}
+
+// member skips a member of the object that a list is in, behind the list.
+func (s *Stream) member() {
+	s.text()
+	for c, ok := s.peek(); ok && (c == ':' || c == ' ' || c == '\t' || c == '\r' || c == '\n'); c, ok = s.peek() {
+		s.start++
+	}
+	switch c, _ := s.peek(); c {
+	case '{', '[':
+		s.start, _ = s.scan()
+	case '"':
+		s.text()
+	default:
+		for ok := true; ok && c != ',' && c != '}' && c != ']' && c != '\n'; c, ok = s.peek() {
+			s.start++
+		}
+		s.start = min(s.start, len(s.buf))
+	}
+}
+
+// text skips a text in quotes; it ends with its line at last.
+func (s *Stream) text() {
+	s.start++
+	escaped := false
+	for c, ok := s.peek(); ok; c, ok = s.peek() {
+		s.start++
+		switch {
+		case c == '"' && !escaped, c == '\n':
+			return
+		default:
+			escaped = c == '\\' && !escaped
+		}
+	}
+}
+
+// peek returns the next byte, if there is one.
+func (s *Stream) peek() (byte, bool) {
+	for s.start >= len(s.buf) {
+		if s.end {
+			return 0, false
+		}
+		s.fill()
+	}
+	return s.buf[s.start], true
 }
 
 var errNoDocument = errors.New("a document is an object: it starts with {")

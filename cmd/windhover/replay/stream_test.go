@@ -102,6 +102,7 @@ func TestStreamReadsLongListsInParts(t *testing.T) {
 	for _, tt := range []struct{ name, head, tail string }{
 		{"an array", "[", "]"},
 		{"an envelope", `{"Records":[`, `],"more":1}`},
+		{"an envelope with more in it", `{"Records":[`, `], "a": {"b": [1]}, "c": "\\\"}", "d" : [ 1 ] }`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -127,6 +128,9 @@ func TestStreamReadsLongListsInParts(t *testing.T) {
 				if want := fmt.Sprintf(`{"number":%d}`, i); string(item.Text) != want {
 					t.Fatalf("document %d is %s, want %s", i, item.Text, want)
 				}
+			}
+			if item, err := s.Next(); !errors.Is(err, io.EOF) {
+				t.Errorf("Next after the last document = %s %v %v, want the end", item.Text, item.Err, err)
 			}
 			if cap(s.buf) > 4*s.max {
 				t.Errorf("the buffer has %d bytes, want few more than %d", cap(s.buf), s.max)
