@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
-	"math"
 	"os"
 	"slices"
 	"strings"
@@ -23,8 +21,8 @@ import (
 	"github.com/windhover/windhover/exporter/consoleexporter"
 	"github.com/windhover/windhover/internal/alert"
 	"github.com/windhover/windhover/internal/event"
+	"github.com/windhover/windhover/internal/falcojson"
 	"github.com/windhover/windhover/internal/feed"
-	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/internal/otlp"
 	"github.com/windhover/windhover/rules"
 )
@@ -175,118 +173,47 @@ type replayOutput struct {
 	alerts []*alert.Alert
 }
 
-// Alerts are written when this many, or this many bytes, are there.
-const (
-	writeAlerts = 128
-	writeBytes  = 64 << 10
-)
+// writeAlerts is how many alerts one write is worth.
+const writeAlerts = 128
 
 func newReplayOutput(w io.Writer, format, host string) *replayOutput {
 	return &replayOutput{w: w, format: format, host: host}
 }
 
 func (o *replayOutput) alert(a *alert.Alert) error {
-	if o.format == "json" {
-		o.buf = appendFalco(o.buf, a, o.host)
-	} else if o.alerts = append(o.alerts, a); len(o.alerts) == writeAlerts {
-		return o.flush()
+	if o.alerts = append(o.alerts, a); len(o.alerts) < writeAlerts {
+		return nil
 	}
-	if len(o.buf) >= writeBytes {
-		return o.flush()
-	}
-	return nil
+	return o.flush()
 }
 
 func (o *replayOutput) flush() error {
-	if len(o.alerts) > 0 {
-		logs := otlp.EncodeAlerts(o.alerts, otlp.Resource{ServiceVersion: version, HostName: o.host})
-		if o.format == "otlp" {
-			b, err := (&plog.JSONMarshaler{}).MarshalLogs(logs)
-			if err != nil {
-				return fmt.Errorf("encode alerts: %w", err)
-			}
-			o.buf = append(append(o.buf, b...), '\n')
-		} else {
-			o.buf = consoleexporter.AppendText(o.buf, logs, falcoTime)
-		}
-		clear(o.alerts)
-		o.alerts = o.alerts[:0]
-	}
-	if len(o.buf) == 0 {
+	if len(o.alerts) == 0 {
 		return nil
 	}
-	_, err := o.w.Write(o.buf)
-	o.buf = o.buf[:0]
-	if err != nil {
+	logs := otlp.EncodeAlerts(o.alerts, otlp.Resource{ServiceVersion: version, HostName: o.host})
+	clear(o.alerts)
+	o.alerts, o.buf = o.alerts[:0], o.buf[:0]
+	switch o.format {
+	case "otlp":
+		b, err := (&plog.JSONMarshaler{}).MarshalLogs(logs)
+		if err != nil {
+			return fmt.Errorf("encode alerts: %w", err)
+		}
+		o.buf = append(append(o.buf, b...), '\n')
+	case "json":
+		o.buf = falcojson.Append(o.buf, logs, &falcojson.Settings{Line: true, Location: time.UTC, Hostname: o.host})
+	default:
+		o.buf = consoleexporter.AppendText(o.buf, logs, textTime)
+	}
+	if _, err := o.w.Write(o.buf); err != nil {
 		return fmt.Errorf("%w: %w", errOutput, err)
 	}
 	return nil
 }
 
-// falcoTime is the time in Falco's JSON: nanoseconds always, so that lines sort.
-const falcoTime = "2006-01-02T15:04:05.000000000Z"
-
-// falcoAlert has the keys of Falco's JSON, in its order.
-type falcoAlert struct {
-	Hostname     string         `json:"hostname"`
-	Output       string         `json:"output"`
-	OutputFields map[string]any `json:"output_fields"`
-	Priority     string         `json:"priority"`
-	Rule         string         `json:"rule"`
-	Source       string         `json:"source"`
-	Tags         []string       `json:"tags"`
-	Time         string         `json:"time"`
-}
-
-// appendFalco appends an alert as a line of Falco's JSON. As there, the output begins
-// with the time of day and the priority, and the time is among the fields.
-func appendFalco(dst []byte, a *alert.Alert, host string) []byte {
-	t := time.Unix(0, a.Time).UTC()
-	line := falcoAlert{
-		Hostname: host, Priority: a.Rule.Priority.String(), Rule: a.Rule.Name, Source: a.Source.Type,
-		Output:       t.Format("15:04:05.000000000: ") + a.Rule.Priority.String() + " " + a.Output,
-		OutputFields: map[string]any{"evt.time": a.Time}, Tags: a.Rule.Tags, Time: t.Format(falcoTime),
-	}
-	if line.Tags == nil {
-		line.Tags = []string{}
-	}
-	for i := range a.Fields {
-		line.OutputFields[a.Fields[i].Name] = plainValue(a.Fields[i].Value)
-	}
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(&line); err != nil {
-		panic("BUG: replay: encode an alert: " + err.Error())
-	}
-	return append(dst, b.String()...)
-}
-
-// plainValue returns v as JSON writes it; nil where there is none.
-func plainValue(v field.Value) any {
-	switch {
-	case !v.Valid:
-		return nil
-	case v.List != nil:
-		return v.List
-	}
-	switch v.Kind {
-	case field.KindInt, field.KindTime, field.KindDuration, field.KindPort:
-		return v.Int
-	case field.KindUint:
-		return uint64(v.Int)
-	case field.KindBool:
-		return v.Int != 0
-	case field.KindFloat:
-		if d := math.Float64frombits(uint64(v.Int)); !math.IsNaN(d) && !math.IsInf(d, 0) {
-			return d
-		}
-		return nil
-	case field.KindIP, field.KindNet:
-		return v.IP.String()
-	}
-	return v.Text
-}
+// textTime is how texts show when an event happened: recordings span days.
+const textTime = "2006-01-02T15:04:05.000000000Z"
 
 // maxRefusalLines bounds how many refusals the summary lists.
 const maxRefusalLines = 50
