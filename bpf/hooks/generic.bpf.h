@@ -43,7 +43,7 @@ static __always_inline void generic__entered(struct scratch *s, struct task_stru
 		dentry = (u64)fs->pwd.dentry;
 		vfsmount = (u64)fs->pwd.mnt;
 	}
-	file__append(s, dentry, vfsmount, (u64)kread(dentry, struct dentry, d_inode), 0);
+	file__append(s, dentry, vfsmount, (u64)kread(dentry, struct dentry, d_inode));
 }
 
 SEC("tp_btf/sys_exit")

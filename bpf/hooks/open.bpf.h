@@ -17,14 +17,28 @@ static __always_inline void open__how(struct scratch *s, u64 *args)
 	args[4] = how.resolve;
 }
 
+/* Adds the file that was opened. Its path is short nearly always. */
+static __always_inline void open__file(struct scratch *s, u64 file)
+{
+	u64 dentry = (u64)kread(file, struct file, f_path.dentry);
+	u64 vfsmount = (u64)kread(file, struct file, f_path.mnt);
+	u64 inode = (u64)kread(file, struct file, f_inode);
+	bool created = kread(file, struct file, f_mode) & FMODE_CREATED;
+
+	file__describe(s, dentry, inode, created ? FILE_CREATED : 0);
+	if (dentry__is_pseudo(dentry, vfsmount) || !path__short(s, dentry, vfsmount, SECTION_PATH))
+		file__path(s, dentry, vfsmount, inode, SECTION_PATH);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(open, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	u32 type = slots[task__slot(task, regs) & (NUM_SLOTS - 1)] & SLOT_TYPE;
+	struct task_struct *task = task__current(counters__here());
+	u32 type = slots[task__slot(task, regs) & (NUM_SLOTS - 1)] & SLOT_TYPE, at;
 	const volatile struct descriptor *d = &descriptors[type];
-	bool at = d->dir[0]; /* openat and openat2: directory, path; the others: path */
 	struct scratch *s = collect__begin(task, regs, type, LANE_BULK, d->nargs, ret);
+	/* openat and openat2: directory, path; the others: path. */
+	u32 arg = d->dir[0] ? 1 : 0;
 	u64 *args, file;
 
 	if (!s)
@@ -32,16 +46,13 @@ int BPF_PROG(open, struct pt_regs *regs, long ret)
 	args = sample__args(s);
 	if (d->traits & TRAIT_OPEN_HOW)
 		open__how(s, args);
-	if (at)
-		collect__path(s, task, args[1], SECTION_STR0 + 1, args[0], SECTION_BASE);
-	else
-		collect__path(s, task, args[0], SECTION_STR0, AT_FDCWD, SECTION_BASE);
+	at = s->len;
+	sample__string_here(s, args[arg], SECTION_STR0 + arg);
+	if (at != s->len && !sample__starts_with_slash(s, at))
+		collect__directory(s, task, arg ? args[0] : AT_FDCWD, SECTION_BASE);
 	file = ret >= 0 ? task__file(task, ret) : 0;
 	if (file)
-		file__append(s, (u64)kread(file, struct file, f_path.dentry),
-			     (u64)kread(file, struct file, f_path.mnt),
-			     (u64)kread(file, struct file, f_inode),
-			     kread(file, struct file, f_mode) & FMODE_CREATED ? FILE_CREATED : 0);
+		open__file(s, file);
 	sample__send(s, type, LANE_BULK);
 	return 0;
 }

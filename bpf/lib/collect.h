@@ -38,20 +38,6 @@ static __always_inline void collect__directory(struct scratch *s, struct task_st
 			     (u64)kread(file, struct file, f_path.mnt), tag);
 }
 
-/* Adds the string of a path argument and, unless it is absolute, the directory that it
- * is relative to. dir is that directory's descriptor.
- */
-static __always_inline void collect__path(struct scratch *s, struct task_struct *task, u64 from,
-					  u32 tag, s32 dir, u32 dir_tag)
-{
-	u32 at = s->len;
-
-	sample__string(s, from, tag);
-	if (at == s->len || sample__starts_with_slash(s, at))
-		return;
-	collect__directory(s, task, dir, dir_tag);
-}
-
 /* Replaces the pointer to struct clone_args in argument 0 by its first member, flags. */
 static __always_inline void collect__clone_args(struct scratch *s, u64 *args)
 {

@@ -90,13 +90,113 @@ static __always_inline u32 path__build(struct scratch *s)
 	return MAX_STRING - at;
 }
 
+/* Short paths of short names need no helper call, of which each costs as much as a few
+ * dozen loads: at most so many names, which the kernel keeps in the dentry itself.
+ */
+#define SHORT_DEPTH 16
+#define SHORT_STEPS 20
+#define SHORT_NAME  31
+
+static __always_inline u64 dentry__short_name(u64 dentry)
+{
+	if (bpf_core_field_exists(((struct dentry *)0)->d_shortname))
+		return dentry + bpf_core_field_offset(struct dentry, d_shortname);
+	return dentry + bpf_core_field_offset(struct dentry___v6_13, d_iname);
+}
+
+/* Adds the path of a dentry as section tag, if that is short, and reports whether it
+ * did.
+ */
+static __always_inline bool path__short(struct scratch *s, u64 dentry, u64 vfsmount, u32 tag)
+{
+	u64 root_dentry = s->root_dentry, root_mnt = s->root_mnt, mount;
+	u32 len, at = s->len;
+	bool complete = false;
+
+	if (!has_cast || at > SAMPLE_MASK - SHORT_DEPTH * (SHORT_NAME + 1) - 64)
+		return false;
+	/* What changes from step to step is in memory, where the verifier does not follow
+	 * every value that it may have.
+	 */
+	mount = mount__of(vfsmount);
+	s->depth = 0;
+	s->dentry = dentry;
+	s->mount = mount;
+	s->mount_root = (u64)kread(mount, struct mount, mnt.mnt_root);
+	for (u32 i = 0; i < SHORT_STEPS; i++) {
+		u32 depth = s->depth;
+
+		dentry = s->dentry;
+		mount = s->mount;
+		if (dentry == root_dentry && mount == root_mnt) {
+			complete = true;
+			break;
+		}
+		if (dentry == s->mount_root) {
+			u64 above = (u64)kread(mount, struct mount, mnt_parent);
+
+			if (above == mount)
+				return false;
+			s->dentry = (u64)kread(mount, struct mount, mnt_mountpoint);
+			s->mount = above;
+			s->mount_root = (u64)kread(above, struct mount, mnt.mnt_root);
+			continue;
+		}
+		if (depth >= SHORT_DEPTH)
+			return false;
+		s->nodes[depth & (SHORT_DEPTH - 1)] = dentry;
+		s->depth = depth + 1;
+		s->dentry = (u64)kread(dentry, struct dentry, d_parent);
+	}
+	if (!complete)
+		return false;
+	at += sizeof(struct section);
+	s->path_at = 0;
+	for (u32 i = 0; i < SHORT_DEPTH; i++) {
+		u32 n, depth = s->depth;
+		u64 name;
+		u8 *p;
+
+		if (!depth)
+			break;
+		s->depth = depth - 1;
+		dentry = s->nodes[(depth - 1) & (SHORT_DEPTH - 1)];
+		name = dentry__short_name(dentry);
+		n = kread(dentry, struct dentry, d_name.len);
+		if (n > SHORT_NAME || (u64)kread(dentry, struct dentry, d_name.name) != name)
+			return false;
+		p = s->sample + ((at + s->path_at) & SAMPLE_MASK);
+		*p = '/';
+		/* What is beyond the name is written over by the next. */
+		put64(p + 1, load64(name));
+		put64(p + 9, load64(name + 8));
+		if (n > 16) {
+			put64(p + 17, load64(name + 16));
+			put64(p + 25, load64(name + 24));
+		}
+		s->path_at += n + 1;
+	}
+	len = s->path_at;
+	if (!len) {
+		s->sample[at & SAMPLE_MASK] = '/';
+		len = 1;
+	}
+	sample__section(s, s->sample + (at & SAMPLE_MASK), tag, len);
+	return true;
+}
+
 __noinline int path__emit(struct scratch *s, u32 tag)
 {
+	u64 dentry;
 	u32 len, at;
 	u8 *p;
 
 	if (!s || !s->dentry || !s->vfsmount)
 		return 0;
+	dentry = s->dentry;
+	if (path__short(s, dentry, s->vfsmount, tag))
+		return 0;
+	s->dentry = dentry;
 	len = path__build(s);
 	p = sample__payload(s);
 	if (!p)
@@ -209,18 +309,17 @@ static __always_inline bool dentry__is_pseudo(u64 dentry, u64 vfsmount)
 static __always_inline void file__path(struct scratch *s, u64 dentry, u64 vfsmount, u64 inode,
 				       u32 tag)
 {
+	if (!dentry__is_pseudo(dentry, vfsmount)) {
+		path__append(s, dentry, vfsmount, tag);
+		return;
+	}
 	s->dentry = dentry;
-	s->vfsmount = vfsmount;
 	s->inode = inode;
-	if (dentry__is_pseudo(dentry, vfsmount))
-		pseudo__emit(s, tag);
-	else
-		path__emit(s, tag);
+	pseudo__emit(s, tag);
 }
 
-/* Adds struct sample_file and the path of a file. more are flags that the caller knows. */
-static __always_inline void file__append(struct scratch *s, u64 dentry, u64 vfsmount, u64 inode,
-					 u32 more)
+/* Adds struct sample_file. more are flags that the caller knows. */
+static __always_inline void file__describe(struct scratch *s, u64 dentry, u64 inode, u32 more)
 {
 	u64 super = (u64)kread(inode, struct inode, i_sb);
 	u8 *p = sample__payload(s);
@@ -233,6 +332,12 @@ static __always_inline void file__append(struct scratch *s, u64 dentry, u64 vfsm
 	put32(p + offsetof(struct sample_file, flags),
 	      more | file__flags(inode, dentry, kread(super, struct super_block, s_magic)));
 	sample__section(s, p, SECTION_FILE, sizeof(struct sample_file));
+}
+
+/* Adds struct sample_file and the path of a file. */
+static __always_inline void file__append(struct scratch *s, u64 dentry, u64 vfsmount, u64 inode)
+{
+	file__describe(s, dentry, inode, 0);
 	file__path(s, dentry, vfsmount, inode, SECTION_PATH);
 }
 

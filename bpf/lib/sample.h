@@ -26,13 +26,14 @@ struct scratch {
 	u32 busy;
 	u32 len; /* of the sample so far */
 	u32 flags; /* enum sample_flag */
-	u32 path_at; /* where the path that is being built backwards starts */
+	u32 path_at; /* where the path that is being built backwards starts, or its length */
+	u32 depth; /* of a path */
 	u32 home; /* the thread group whose shard the sample goes to */
 	u64 root_dentry, root_mnt; /* where a path ends */
 	/* Arguments of functions that are verified on their own: only memory turns what
 	 * the verifier knows as a pointer into the number that such a function may take.
 	 */
-	u64 dentry, vfsmount, inode, object, leader, task;
+	u64 dentry, vfsmount, inode, object, leader, task, mount, mount_root;
 	u64 nodes[MAX_CGROUP_DEPTH];
 	u8 path[MAX_STRING + MAX_NAME + 1];
 	u8 sample[SAMPLE_SIZE];
@@ -134,24 +135,27 @@ static __always_inline void sample__section(struct scratch *s, u8 *payload, u32 
 }
 
 /* Adds the string at user address from. An address of 0 is no string. */
-__noinline int sample__string(struct scratch *s, u64 from, u32 tag)
+static __always_inline void sample__string_here(struct scratch *s, u64 from, u32 tag)
 {
-	u8 *p;
+	u8 *p = sample__payload(s);
 	long n;
 
-	if (!s || !from)
-		return 0;
-	p = sample__payload(s);
-	if (!p)
-		return 0;
+	if (!p || !from)
+		return;
 	n = bpf_probe_read_user_str(p, MAX_STRING + 1, (const void *)from);
 	if (n <= 0) {
 		s->flags |= SAMPLE_FAULTED;
-		return 0;
+		return;
 	}
 	if (n > MAX_STRING)
 		s->flags |= SAMPLE_TRUNCATED;
 	sample__section(s, p, tag, n - 1);
+}
+
+__noinline int sample__string(struct scratch *s, u64 from, u32 tag)
+{
+	if (s)
+		sample__string_here(s, from, tag);
 	return 0;
 }
 

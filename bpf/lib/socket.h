@@ -122,7 +122,7 @@ static __always_inline void object__append(struct scratch *s, u64 file, u32 role
 		socket__emit(s, role);
 	} else {
 		file__append(s, (u64)kread(file, struct file, f_path.dentry),
-			     (u64)kread(file, struct file, f_path.mnt), inode, 0);
+			     (u64)kread(file, struct file, f_path.mnt), inode);
 	}
 }
 
