@@ -70,6 +70,7 @@ type rule struct {
 	capture                 bool
 	captureDuration         uint32
 	exceptions              []*exception
+	counted
 }
 
 // collector reads one file into the state.
@@ -96,7 +97,7 @@ var kinds = []struct {
 	{"macro", []string{"condition", "append", "override"}, (*collector).macro},
 	{"rule", []string{
 		"condition", "output", "desc", "priority", "source", "enabled", "capture", "capture_duration",
-		"warn_evttypes", "skip-if-unknown-filter", "tags", "exceptions", "override", "append",
+		"warn_evttypes", "skip-if-unknown-filter", "tags", "exceptions", "override", "append", "threshold", "sequence",
 	}, (*collector).rule},
 }
 
@@ -297,7 +298,7 @@ var (
 	appendable  = []string{"condition", "output", "desc", "tags", "exceptions"}
 	replaceable = []string{
 		"condition", "output", "desc", "priority", "capture", "capture_duration", "tags",
-		"exceptions", "enabled", "warn_evttypes", "skip-if-unknown-filter",
+		"exceptions", "enabled", "warn_evttypes", "skip-if-unknown-filter", "threshold", "sequence",
 	}
 )
 
@@ -341,7 +342,11 @@ func (c *collector) rule(at *context, n *yaml.Node) {
 // define reads the full definition of a rule.
 func (c *collector) define(at *context, n *yaml.Node) {
 	r := &rule{entity: entity{name: at.itemName, context: at}, source: "syscall", enabled: true, warnTypes: true}
-	condition := at.scalar(n, "condition")
+	// A sequence is a condition.
+	var condition *yaml.Node
+	if get(n, "condition") != nil || get(n, "sequence") == nil {
+		condition = at.scalar(n, "condition")
+	}
 	output := at.scalar(n, "output")
 	desc := at.scalar(n, "desc")
 	// What is wrong with these keys does not keep the condition from being checked.
@@ -349,11 +354,14 @@ func (c *collector) define(at *context, n *yaml.Node) {
 	if s := get(n, "source"); s != nil {
 		r.source, r.sourceGiven = at.scalarOf(s, "source").Value, true
 	}
-	r.condition, r.conditionContext = scalarText(c.page, condition), at.in("rule condition", "", condition)
+	if condition != nil {
+		r.condition, r.conditionContext = scalarText(c.page, condition), at.in("rule condition", "", condition)
+	}
 	r.output, r.outputContext = scalarText(c.page, output).trim(), at.in("rule output", "", output)
 	r.desc = scalarText(c.page, desc)
 	r.known = c.sources(r.source)
 	c.try(func() { c.attributes(at, n, r, func(string) bool { return true }) })
+	c.try(func() { c.counting(at, n, r, func(string) bool { return true }) })
 	c.try(func() {
 		if list, ok := at.texts(n, "tags", "value for"); ok {
 			r.tags = tagSet(nil, list)
@@ -472,7 +480,9 @@ func (c *collector) change(at *context, n *yaml.Node, r *rule, verbs map[string]
 	if verbs["priority"] != "" {
 		next.priority = at.priority(n)
 	}
-	c.attributes(at, n, &next, func(key string) bool { return verbs[key] == verbReplace })
+	replaced := func(key string) bool { return verbs[key] == verbReplace }
+	c.attributes(at, n, &next, replaced)
+	c.counting(at, n, &next, replaced)
 	next.visibility = c.tick()
 	*r = next
 }

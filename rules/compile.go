@@ -198,6 +198,7 @@ func (c *compiler) run(incomplete bool) {
 			c.rule(r, usedMacros)
 		}
 	}
+	c.incompleteSequences()
 	if !incomplete {
 		c.checkPlugins()
 	}
@@ -358,6 +359,10 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 	if !ok {
 		return
 	}
+	if r.sequence != nil && !c.members(r) {
+		return
+	}
+	r = c.withCondition(r)
 	extra := c.extra(r)
 	x, text := c.parse(r.withExceptions(), r.conditionContext)
 	macroNames(x, usedMacros)
@@ -402,7 +407,11 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 		return
 	}
 	c.add(r, expr, tmpl, text)
-	c.rules[len(c.rules)-1].Extra = extra
+	added := c.rules[len(c.rules)-1]
+	for _, f := range added.By() {
+		extra = append(extra, Extra{Key: f.String(), Field: f})
+	}
+	added.Extra = extra
 	c.read = append(c.read, readRule{r, x, text})
 }
 
@@ -517,13 +526,15 @@ func (c *compiler) add(r *rule, x ir.Expr, t *output.Template, text located) {
 		Name: r.name, Desc: r.desc.s, Source: r.source, Priority: r.priority, Tags: r.tags, Output: t, Types: types,
 		Condition: r.condition.s, Enabled: r.enabled, File: r.context.page.name, Line: r.context.node.Line,
 		Capture: r.capture, CaptureDuration: r.captureDuration,
-		Index: len(c.rules),
+		Index:     len(c.rules),
+		Threshold: r.threshold, Sequence: r.sequence,
 	}
 	h := sha256.New()
 	for _, s := range []string{r.name, r.source, r.priority.String(), text.s, r.output.s} {
 		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(s))))
 		h.Write([]byte(s))
 	}
+	h.Write(r.appendHash(nil))
 	out.Hash = hex.EncodeToString(h.Sum(nil)[:8])
 	c.rules = append(c.rules, out)
 	c.exprs = append(c.exprs, x)

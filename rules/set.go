@@ -37,6 +37,13 @@ type Rule struct {
 	CaptureDuration uint32
 	// Extra are values that alerts carry besides the fields of Output.
 	Extra []Extra
+	// Threshold and Sequence say what besides a match it takes for an alert; at most one
+	// of them is set. Package internal/correlate counts.
+	Threshold *Threshold
+	Sequence  *Sequence
+	// Steps are the places that the rule has in sequences that alert. A rule with steps
+	// is matched even if it is not enabled: then it makes no alerts itself.
+	Steps []Step
 }
 
 // Extra is a value that alerts carry under a key: that of Field with its type, or, if
@@ -61,14 +68,16 @@ type sourceRules struct {
 	rules   []*Rule // by position in program
 	program *plan.Program
 	types   event.TypeSet
+	counts  bool // some of the rules speak of several events
 }
 
 func newSet(c *compiler, files []File, o Options) *Set {
 	s := &Set{first: o.Matching == MatchFirst, fingerprint: fingerprint(files)}
-	conds := map[string][]plan.Condition{}
-	for i, r := range c.rules {
+	for _, r := range c.rules {
 		r.Fingerprint = s.fingerprint
+		r.Index = -1
 		if o.MinPriority != nil && r.Priority > *o.MinPriority {
+			r.Enabled = false
 			continue
 		}
 		for _, sel := range o.Select {
@@ -78,7 +87,11 @@ func newSet(c *compiler, files []File, o Options) *Set {
 		}
 		r.Index = len(s.rules)
 		s.rules = append(s.rules, r)
-		if !r.Enabled {
+	}
+	link(s.rules, c.rules)
+	conds := map[string][]plan.Condition{}
+	for i, r := range c.rules {
+		if !r.Enabled && len(r.Steps) == 0 {
 			continue
 		}
 		src := s.source(r.Source)
@@ -88,6 +101,7 @@ func newSet(c *compiler, files []File, o Options) *Set {
 		}
 		src.rules = append(src.rules, r)
 		src.types = src.types.Union(r.Types)
+		src.counts = src.counts || r.Counts()
 		conds[r.Source] = append(conds[r.Source], plan.Condition{Expr: c.exprs[i], Types: r.Types})
 	}
 	for i := range s.sources {
@@ -123,7 +137,8 @@ func (s *Set) Rules() []*Rule { return s.rules }
 
 // AppendMatches appends to dst the rules that ev satisfies, in the order of Rules, and
 // returns it. It allocates only if dst or the scratch memory of ev is full, and keeps
-// no reference to ev.
+// no reference to ev. Where Counts is true, package internal/correlate says which of the
+// rules make an alert; otherwise all do.
 func (s *Set) AppendMatches(dst []*Rule, ev *event.Event) []*Rule {
 	src := s.source(ev.Source.Type)
 	if src == nil {
@@ -131,7 +146,7 @@ func (s *Set) AppendMatches(dst []*Rule, ev *event.Event) []*Rule {
 	}
 	var room [16]int32
 	found := src.program.AppendMatches(room[:0], ev)
-	if s.first && len(found) > 1 {
+	if s.first && len(found) > 1 && !src.counts {
 		found = found[:1]
 	}
 	for _, i := range found {
@@ -139,6 +154,16 @@ func (s *Set) AppendMatches(dst []*Rule, ev *event.Event) []*Rule {
 	}
 	return dst
 }
+
+// Counts reports whether rules of a source type speak of several events.
+func (s *Set) Counts(sourceType string) bool {
+	src := s.source(sourceType)
+	return src != nil && src.counts
+}
+
+// First reports whether only the first rule that an event satisfies makes an alert. It
+// chooses among the rules that speak of one event.
+func (s *Set) First() bool { return s.first }
 
 // Types returns the types of events that the rules of a source type ask for.
 func (s *Set) Types(sourceType string) event.TypeSet {

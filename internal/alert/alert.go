@@ -31,7 +31,7 @@ type Alert struct {
 	// Rule is nil for a notice.
 	Rule   *rules.Rule
 	Type   event.Type
-	Fields []Field // of the output, in order of first use
+	Fields []Field // of the output, in order of first use, and those that are added to it
 
 	// What follows up to Sock is set for system calls only.
 
@@ -108,6 +108,16 @@ func New(ev *event.Event, r *rules.Rule, generation uint64) *Alert {
 		for i, f := range fields {
 			a.Fields[i] = Field{f.String(), f.Value(ev)}
 		}
+	}
+	for i := range r.Extra {
+		x := &r.Extra[i]
+		v := field.Value{Kind: field.KindText, Valid: true}
+		if x.Field != nil {
+			v = x.Field.Value(ev)
+		} else {
+			v.Text = string(x.Template.AppendText(buf[:0], ev))
+		}
+		a.set(x.Key, v)
 	}
 	a.Facts = facts(ev)
 	if ev.Doc == nil {

@@ -48,6 +48,12 @@ func split(r *rules.Rule, configured []*field.Field) *parts {
 			p.stable = append(p.stable, f)
 		}
 	}
+	// What was counted apart is told apart.
+	for _, f := range r.By() {
+		if configured == nil && !contains(p.stable, f) {
+			p.stable = append(p.stable, f)
+		}
+	}
 	return p
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/correlate"
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/fold"
 	"github.com/windhover/windhover/internal/ledger"
@@ -131,6 +132,7 @@ type Instance struct {
 	origin  *event.Source
 	health  health
 	closer  func(context.Context) error
+	count   *correlate.Counter
 	fold    *fold.Folder     // nil: nothing is folded
 	redact  *redact.Redactor // nil: nothing is redacted
 	export  exporting
@@ -176,6 +178,8 @@ func (r *Receiver) start(ctx context.Context, host component.Host) (_ *Instance,
 
 // prepareAlerts sets up what happens to a match before the queue.
 func (in *Instance) prepareAlerts() error {
+	in.count = correlate.New(correlate.DefaultConfig())
+	in.Account.SetCount(in.count.Stats)
 	var err error
 	if in.redact, err = redact.New(in.Config.Redact, in.Type); err != nil {
 		return err
@@ -205,7 +209,7 @@ func (in *Instance) keepAccount() error {
 // time may use it.
 func (in *Instance) Worker() *pipeline.Worker {
 	return pipeline.NewWorker(pipeline.Settings{
-		Source: in.origin, Rules: in.live, Ledger: in.Account, Alerts: in.Alerts, Fold: in.fold, Redact: in.redact,
+		Source: in.origin, Rules: in.live, Ledger: in.Account, Alerts: in.Alerts, Count: in.count, Fold: in.fold, Redact: in.redact,
 	})
 }
 

@@ -29,8 +29,11 @@ type Snapshot struct {
 	Rules      []RuleCount
 	Lost       [NumLostReasons]uint64
 	Folded     uint64
+	Below      uint64
 	HasFold    bool
 	Fold       FoldStats
+	HasCount   bool
+	Count      CountStats
 	Redacted   uint64
 	Notices    uint64
 	NoticeLost [NumLostReasons]uint64
@@ -85,7 +88,7 @@ func (s *Source) Snapshot(dst *Snapshot) {
 	dst.State, dst.Reason, dst.Since = state, reason, since
 	dst.Lanes, dst.DropReasons = s.lanes, s.reasons
 	dst.Produced, dst.Delivered, dst.Evaluated = sum.produced, sum.delivered, sum.evaluated
-	dst.Skipped, dst.Lost, dst.Folded, dst.Lag = sum.skipped, sum.lost, sum.folded, sum.lag
+	dst.Skipped, dst.Lost, dst.Folded, dst.Below, dst.Lag = sum.skipped, sum.lost, sum.folded, sum.below, sum.lag
 	for t := range sum.dropped {
 		dst.Dropped[t] = sum.dropped[t]
 	}
@@ -102,6 +105,10 @@ func (s *Source) Snapshot(dst *Snapshot) {
 	dst.HasFold = s.fold != nil
 	if s.fold != nil {
 		dst.Fold = s.fold()
+	}
+	dst.HasCount = s.count != nil
+	if s.count != nil {
+		dst.Count = s.count()
 	}
 	if s.redacted != nil {
 		dst.Redacted = s.redacted()
@@ -222,8 +229,8 @@ func (s *Snapshot) Balance() error {
 	for _, n := range s.Lost {
 		lost += n
 	}
-	if alerts+s.Folded+lost != matched {
-		wrong("alerts %d, folded %d and lost %d are not matched %d", alerts, s.Folded, lost, matched)
+	if alerts+s.Folded+s.Below+lost != matched {
+		wrong("alerts %d, folded %d, below a threshold %d and lost %d are not matched %d", alerts, s.Folded, s.Below, lost, matched)
 	}
 	if known := s.Fold.known(); s.Folded > known {
 		wrong("folded %d are more than what is reported, open or unreported, %d", s.Folded, known)

@@ -52,6 +52,7 @@ type Source struct {
 	kernel    KernelCounters
 	queue     func() QueueStats
 	fold      func() FoldStats
+	count     func() CountStats
 	redacted  func() uint64
 	processes func() int
 }
@@ -285,6 +286,19 @@ type FoldStats struct {
 func (s *Source) SetFold(stats func() FoldStats) {
 	s.mu.Lock()
 	s.fold = stats
+	s.mu.Unlock()
+}
+
+// CountStats describe what counts matches over time, taken in one moment.
+type CountStats struct {
+	Keys, KeyLimit int    // combinations of a rule and values that are counted
+	Evicted        uint64 // that were forgotten within their window, to make room
+}
+
+// SetCount sets how the counting of the source is read.
+func (s *Source) SetCount(stats func() CountStats) {
+	s.mu.Lock()
+	s.count = stats
 	s.mu.Unlock()
 }
 

@@ -17,6 +17,7 @@ type counts struct {
 	dropped   [event.MaxTypes]losses
 	lost      [NumLostReasons]uint64
 	folded    uint64
+	below     uint64
 	rules     []ruleCounts // by slot of the source
 	lag       time.Duration
 }
@@ -74,7 +75,7 @@ func (w *Worker) Dropped(t event.Type, l event.Lane, r DropReason) {
 	w.touch(t)
 }
 
-// SetRules tells the worker which rules the indices of Alerted, Folded and Lost stand for; a
+// SetRules tells the worker which rules the indices of Alerted, Folded, Below and Lost stand for; a
 // zero key stands for a rule that this source cannot match. The goroutine calls it
 // before its first event and after a reload.
 func (w *Worker) SetRules(rules []RuleKey) {
@@ -100,6 +101,14 @@ func (w *Worker) Alerted(rule int) {
 func (w *Worker) Folded(rule int) {
 	w.own.rules[w.slots[rule]].matched++
 	w.own.folded++
+	w.other = true
+}
+
+// Below counts a match of the rule with that index that does not reach the rule's
+// threshold.
+func (w *Worker) Below(rule int) {
+	w.own.rules[w.slots[rule]].matched++
+	w.own.below++
 	w.other = true
 }
 
@@ -147,6 +156,7 @@ func (w *Worker) publish() {
 		w.other = false
 		to.lost = from.lost
 		to.folded = from.folded
+		to.below = from.below
 		to.lag = from.lag
 		to.rules = append(to.rules[:0], from.rules...)
 	}
@@ -178,6 +188,7 @@ func (c *counts) add(o *counts) {
 		c.lost[r] += o.lost[r]
 	}
 	c.folded += o.folded
+	c.below += o.below
 	if n := len(o.rules); n > len(c.rules) {
 		c.rules = append(c.rules, make([]ruleCounts, n-len(c.rules))...)
 	}

@@ -147,7 +147,7 @@ For every source these hold at any time, and Windhover checks them itself (` + "
 ` + "```" + `
 produced           = dropped + events + in flight
 events             = evaluated + skipped
-matches            = alerts + folded + lost
+matches            = alerts + folded + below threshold + lost
 folded             = reported + open + unreported
 alerts and notices = acknowledged + failed + queued + on their way to the next consumer
 ` + "```" + `

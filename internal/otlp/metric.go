@@ -292,6 +292,32 @@ var metrics = []metric{
 		}),
 	},
 	{
+		name: "windhover.alert.below_threshold", unit: "{match}", kind: counter,
+		doc:  "Matches of rules with a threshold that do not reach it.",
+		keys: []attribute.Key{keySource},
+		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
+			count(e, s.Below, source)
+		}),
+	},
+	{
+		name: "windhover.count.evicted", unit: "{key}", kind: counter,
+		doc:  "Combinations of a rule and values that were no longer counted before the end of their window, to make room for others.",
+		keys: []attribute.Key{keySource},
+		read: counting(func(c *ledger.CountStats) int64 { return int64(c.Evicted) }),
+	},
+	{
+		name: "windhover.count.usage", unit: "{key}", kind: upDown,
+		doc:  "Combinations of a rule and values that thresholds and sequences count at the moment.",
+		keys: []attribute.Key{keySource},
+		read: counting(func(c *ledger.CountStats) int64 { return int64(c.Keys) }),
+	},
+	{
+		name: "windhover.count.limit", unit: "{key}", kind: upDown,
+		doc:  "Combinations of a rule and values that may be counted at the same time.",
+		keys: []attribute.Key{keySource},
+		read: counting(func(c *ledger.CountStats) int64 { return int64(c.KeyLimit) }),
+	},
+	{
 		name: "windhover.alert.redacted", unit: "{alert}", kind: counter,
 		doc:  "Alerts and notices in which a secret was replaced.",
 		keys: []attribute.Key{keySource},
@@ -478,6 +504,14 @@ func folded(value func(*ledger.FoldStats) int64) func(*reading, emit) {
 	return perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
 		if s.HasFold {
 			e(value(&s.Fold), 0, source)
+		}
+	})
+}
+
+func counting(value func(*ledger.CountStats) int64) func(*reading, emit) {
+	return perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
+		if s.HasCount {
+			e(value(&s.Count), 0, source)
 		}
 	})
 }

@@ -52,6 +52,7 @@ func testBook(tb testing.TB) *ledger.Book {
 	s.SetFold(func() ledger.FoldStats {
 		return ledger.FoldStats{Keys: 2, KeyLimit: 100, Reported: 3, Open: 1, Evicted: 1, Unreported: [ledger.NumLostReasons]uint64{ledger.LostQueueClosed: 1}}
 	})
+	s.SetCount(func() ledger.CountStats { return ledger.CountStats{Keys: 3, KeyLimit: 50, Evicted: 2} })
 	s.SetRedacted(func() uint64 { return 1 })
 	w := s.Worker()
 	w.SetRules([]ledger.RuleKey{{Name: "first", Priority: "Warning"}, {Name: "second", Priority: "Critical"}})
@@ -61,6 +62,7 @@ func testBook(tb testing.TB) *ledger.Book {
 	}
 	w.Delivered(event.OpenAt)
 	w.Skipped(event.OpenAt, ledger.SkipSelf)
+	w.Below(1)
 	w.Alerted(0)
 	w.Alerted(0)
 	w.Lost(1, ledger.LostQueueBytes)

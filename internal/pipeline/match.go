@@ -6,9 +6,9 @@ import (
 	"github.com/windhover/windhover/rules"
 )
 
-// Match counts ev, shows it to the rules and returns those that it satisfies, valid
-// until the next event. It is for who delivers alerts without a queue: each of the rules
-// is for Alert. It sets what Handle sets.
+// Match counts ev, shows it to the rules and returns those that make an alert,
+// valid until the next event. It is for who delivers alerts without a queue: each of the
+// rules is for Alert. It sets what Handle sets.
 func (w *Worker) Match(ev *event.Event) []*rules.Rule {
 	if set := w.settings.Rules.Set(); set != w.set {
 		w.use(set)
@@ -21,11 +21,14 @@ func (w *Worker) Match(ev *event.Event) []*rules.Rule {
 	w.ledger.Delivered(ev.Type)
 	w.ledger.Evaluated(ev.Type)
 	w.matches = w.set.AppendMatches(w.matches[:0], ev)
+	if w.counts && len(w.matches) > 0 {
+		w.settle(ev)
+	}
 	return w.matches
 }
 
 // Alert makes and counts the alert that r matched ev, which Match returned.
 func (w *Worker) Alert(ev *event.Event, r *rules.Rule) *alert.Alert {
 	w.ledger.Alerted(r.Index)
-	return alert.New(ev, r, w.generation)
+	return w.newAlert(ev, r)
 }

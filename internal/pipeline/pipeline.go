@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/correlate"
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/fold"
 	"github.com/windhover/windhover/internal/ledger"
@@ -22,6 +23,8 @@ type Settings struct {
 	Rules  *rules.Live
 	Ledger *ledger.Source
 	Alerts *alert.Queue
+	// Count counts for thresholds and sequences; nil: each worker by itself.
+	Count *correlate.Counter
 	// Fold reports repeats of alerts in one record; nil: every match is an alert.
 	Fold *fold.Folder
 	// Redact replaces secrets; nil: it does not.
@@ -33,10 +36,13 @@ type Worker struct {
 	settings Settings
 	ledger   *ledger.Worker
 	fold     *fold.Worker // nil: every match is an alert
+	count    *correlate.Worker
 
 	set        *rules.Set
 	generation uint64
+	counts     bool // the rules of this source need count
 	matches    []*rules.Rule
+	outcomes   []correlate.Outcome
 	num        uint64
 }
 
@@ -46,6 +52,10 @@ func NewWorker(s Settings) *Worker {
 	if s.Fold != nil {
 		w.fold = s.Fold.Worker()
 	}
+	if s.Count == nil {
+		s.Count = correlate.New(correlate.DefaultConfig())
+	}
+	w.count = s.Count.Worker()
 	return w
 }
 
@@ -55,6 +65,33 @@ func (w *Worker) Handle(ev *event.Event) {
 	for _, r := range w.Match(ev) {
 		w.alert(ev, r)
 	}
+}
+
+// settle leaves in matches what is to become an alert. The outcomes stay valid until the
+// next event that matches.
+func (w *Worker) settle(ev *event.Event) {
+	w.outcomes = w.count.AppendOutcomes(w.outcomes[:0], w.set, ev, w.matches)
+	w.matches = w.matches[:0]
+	for i := range w.outcomes {
+		if o := &w.outcomes[i]; o.Below {
+			w.ledger.Below(o.Rule.Index)
+		} else {
+			w.matches = append(w.matches, o.Rule)
+		}
+	}
+}
+
+// newAlert makes the alert that r matched ev.
+func (w *Worker) newAlert(ev *event.Event, r *rules.Rule) *alert.Alert {
+	a := alert.New(ev, r, w.generation)
+	if r.Counts() {
+		for i := range w.outcomes {
+			if o := &w.outcomes[i]; o.Rule == r && !o.Below {
+				a.Count(o)
+			}
+		}
+	}
+	return a
 }
 
 // alert queues the alert that r matched ev, unless it repeats one that was.
@@ -77,7 +114,7 @@ func (w *Worker) send(ev *event.Event, r *rules.Rule) *alert.Alert {
 		w.ledger.Lost(r.Index, reason)
 		return nil
 	}
-	a := alert.New(ev, r, w.generation)
+	a := w.newAlert(ev, r)
 	w.settings.Redact.Alert(a)
 	if reason, ok := w.settings.Alerts.Push(a); !ok {
 		w.ledger.Lost(r.Index, reason)
@@ -113,6 +150,7 @@ func (w *Worker) Close() { w.ledger.Close() }
 // use makes set the one that events are shown to.
 func (w *Worker) use(set *rules.Set) {
 	w.set, w.generation = set, w.settings.Rules.Generation()
+	w.counts = set.Counts(w.settings.Source.Type)
 	list := set.Rules()
 	keys := make([]ledger.RuleKey, len(list))
 	for i, r := range list {

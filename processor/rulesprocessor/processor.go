@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/processor/processorhelper"
 
 	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/correlate"
 	"github.com/windhover/windhover/internal/document"
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/feed"
@@ -41,10 +42,11 @@ type rulesProcessor struct {
 	path     *document.Path // nil: the body is the event
 	limits   document.Limits
 
-	// What follows is there between Start and Shutdown. Origins, accounts and redactors
-	// are by the index of their source type.
+	// What follows is there between Start and Shutdown. Origins, accounts, counters and
+	// redactors are by the index of their source type.
 	origins  []*event.Source
 	accounts []*ledger.Source
+	counts   []*correlate.Counter
 	redact   []*redact.Redactor
 	workers  chan *worker
 	undo     func()
@@ -76,7 +78,7 @@ func (p *rulesProcessor) start(_ context.Context, host component.Host) error {
 		return err
 	}
 	name := p.settings.ID.String()
-	p.origins, p.accounts, p.redact = nil, nil, nil
+	p.origins, p.accounts, p.counts, p.redact = nil, nil, nil, nil
 	for _, t := range p.sources.types {
 		r, err := redact.New(p.config.Redact, t)
 		if err != nil {
@@ -90,6 +92,9 @@ func (p *rulesProcessor) start(_ context.Context, host component.Host) error {
 		p.origins = append(p.origins, &event.Source{Name: account, Type: t})
 		a := ledger.NewSource(account, t)
 		a.SetRedacted(r.Records)
+		c := correlate.New(correlate.DefaultConfig())
+		a.SetCount(c.Stats)
+		p.counts = append(p.counts, c)
 		p.accounts = append(p.accounts, a)
 	}
 	if p.undo, err = instance.Keep(host, p.settings.MeterProvider, p.accounts); err != nil {
@@ -212,7 +217,7 @@ func (p *rulesProcessor) newWorker(live *rules.Live) *worker {
 	w := &worker{p: p, tally: make([]int, len(p.sources.types)), found: make([]*rules.Rule, 0, 16)}
 	w.later = w.text
 	for i, t := range p.sources.types {
-		w.pipes = append(w.pipes, pipeline.NewWorker(pipeline.Settings{Source: p.origins[i], Rules: live, Ledger: p.accounts[i]}))
+		w.pipes = append(w.pipes, pipeline.NewWorker(pipeline.Settings{Source: p.origins[i], Rules: live, Ledger: p.accounts[i], Count: p.counts[i]}))
 		w.split = append(w.split, splitting{whole: t == field.Log, format: feed.FormatOf(t)})
 	}
 	return w

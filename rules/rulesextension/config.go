@@ -3,6 +3,9 @@ package rulesextension
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"go.opentelemetry.io/collector/component"
 
@@ -24,6 +27,74 @@ type Config struct {
 	Priority string `mapstructure:"priority"`
 	// Select turns rules on and off after loading, one entry after the other.
 	Select []SelectConfig `mapstructure:"select"`
+	// AppendOutput adds to the outputs and to the fields of alerts, one entry after the
+	// other.
+	AppendOutput []AppendOutputConfig `mapstructure:"append_output"`
+}
+
+// AppendOutputConfig adds to what alerts of some rules say.
+type AppendOutputConfig struct {
+	// Match says which rules; without anything in it, all.
+	Match AppendMatchConfig `mapstructure:"match"`
+	// ExtraOutput is text for the end of the output, in the format of outputs.
+	ExtraOutput string `mapstructure:"extra_output"`
+	// ExtraFields are further output fields. An entry is the name of a field, which keeps
+	// its type, or a key with a text in the format of outputs.
+	ExtraFields []any `mapstructure:"extra_fields"`
+}
+
+// AppendMatchConfig names rules: those that all of it is true for.
+type AppendMatchConfig struct {
+	// Source is the source of the rule.
+	Source string `mapstructure:"source"`
+	// Tags are tags, all of which the rule has.
+	Tags []string `mapstructure:"tags"`
+	// Rule is the name of the rule.
+	Rule string `mapstructure:"rule"`
+}
+
+const (
+	maxAppend = 1000
+	maxExtra  = 64 // fields of an entry
+)
+
+// fields returns the extra fields.
+func (c *AppendOutputConfig) fields() ([]rules.ExtraField, error) {
+	var out []rules.ExtraField
+	var errs []error
+	for i, entry := range c.ExtraFields {
+		switch v := entry.(type) {
+		case string:
+			if v != "" {
+				out = append(out, rules.ExtraField{Field: strings.TrimPrefix(v, "%")})
+				continue
+			}
+		case map[string]any:
+			n := len(out)
+			for _, key := range slices.Sorted(maps.Keys(v)) {
+				if format, ok := v[key].(string); ok && key != "" {
+					out = append(out, rules.ExtraField{Key: key, Format: format})
+				}
+			}
+			if len(out)-n == len(v) && len(v) > 0 {
+				continue
+			}
+		}
+		errs = append(errs, fmt.Errorf("extra_fields[%d]: wants the name of a field, or a key with a text", i))
+	}
+	return out, errors.Join(errs...)
+}
+
+func (c *AppendOutputConfig) validate() error {
+	fields, err := c.fields()
+	errs := []error{err}
+	if len(fields) > maxExtra {
+		errs = append(errs, fmt.Errorf("extra_fields: %d are more than %d", len(fields), maxExtra))
+	}
+	if c.ExtraOutput == "" && len(c.ExtraFields) == 0 {
+		errs = append(errs, errors.New("wants extra_output or extra_fields"))
+	}
+	return errors.Join(errs...)
 }
 
 // SelectConfig turns on or off the rules of a name or a tag.
@@ -69,6 +140,14 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("select[%d]: wants exactly one of enable and disable, with exactly one of rule and tag", i))
 		}
 	}
+	if len(c.AppendOutput) > maxAppend {
+		errs = append(errs, fmt.Errorf("append_output: %d entries are more than %d", len(c.AppendOutput), maxAppend))
+	}
+	for i := range c.AppendOutput {
+		if err := c.AppendOutput[i].validate(); err != nil {
+			errs = append(errs, fmt.Errorf("append_output[%d]: %w", i, err))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -84,6 +163,13 @@ func (c *Config) options() rules.Options {
 			m, enable = s.Enable, true
 		}
 		o.Select = append(o.Select, rules.Selector{Enable: enable, Rule: m.Rule, Tag: m.Tag})
+	}
+	for i := range c.AppendOutput {
+		a := &c.AppendOutput[i]
+		fields, _ := a.fields() // valid
+		o.Append = append(o.Append, rules.AppendOutput{
+			Source: a.Match.Source, Rule: a.Match.Rule, Tags: a.Match.Tags, Output: a.ExtraOutput, Fields: fields,
+		})
 	}
 	return o
 }

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/windhover/windhover/internal/correlate"
 	"github.com/windhover/windhover/rules"
 	"github.com/windhover/windhover/rules/synthetic"
 )
@@ -87,12 +88,17 @@ func (c *Case) Run() (alerts, report string, err error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
+	count := correlate.New(correlate.DefaultConfig()).Worker()
 	for i, line := range c.Events {
 		ev, err := events.Parse(line)
 		if err != nil {
 			return "", report, fmt.Errorf("event %d: %w", i+1, err)
 		}
-		for _, m := range set.AppendMatches(nil, ev) {
+		for _, o := range count.AppendOutcomes(nil, set, ev, set.AppendMatches(nil, ev)) {
+			m := o.Rule
+			if o.Below {
+				continue
+			}
 			if err := enc.Encode(alert{i + 1, m.Name, string(m.Output.AppendText(nil, ev))}); err != nil {
 				return "", report, fmt.Errorf("write alert: %w", err)
 			}

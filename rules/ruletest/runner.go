@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/windhover/windhover/internal/correlate"
 	"github.com/windhover/windhover/rules"
 	"github.com/windhover/windhover/rules/synthetic"
 )
@@ -36,6 +37,7 @@ func (r *Runner) Run(t *Test) []string {
 		}
 	}
 	var got []Expected
+	count := correlate.New(correlate.DefaultConfig()).Worker()
 	for i, text := range t.Events {
 		ev, err := r.events.Parse(text)
 		if err != nil {
@@ -43,7 +45,11 @@ func (r *Runner) Run(t *Test) []string {
 		}
 		matches := r.in.Set.AppendMatches(nil, ev)
 		r.coverage.event(ev, matches)
-		for _, m := range matches {
+		for _, o := range count.AppendOutcomes(nil, r.in.Set, ev, matches) {
+			m := o.Rule
+			if o.Below {
+				continue
+			}
 			if t.Rule == "" || m.Name == t.Rule {
 				got = append(got, Expected{Rule: m.Name, Event: i + 1, Output: string(m.Output.AppendText(nil, ev))})
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/correlate"
 	"github.com/windhover/windhover/internal/document"
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/rules"
@@ -68,6 +69,8 @@ type Player struct {
 	doc      document.Document
 	ev       event.Event
 	matches  []*rules.Rule
+	count    *correlate.Worker
+	outcomes []correlate.Outcome
 	limits   document.Limits
 	sum      Summary
 }
@@ -76,6 +79,7 @@ type Player struct {
 func NewPlayer(s Settings) *Player {
 	return &Player{
 		settings: s,
+		count:    correlate.New(correlate.DefaultConfig()).Worker(),
 		limits:   document.Limits{Bytes: MaxDocument, Nodes: MaxDocument / bytesPerNode},
 		sum:      Summary{Alerts: map[string]uint64{}, Reasons: map[string]uint64{}},
 	}
@@ -149,9 +153,16 @@ func (p *Player) one(file string, changed time.Time, item Item) error {
 	p.ev.Type, p.ev.Time, p.ev.Num = event.PluginEvent, at, p.sum.Events
 	p.ev.Source, p.ev.Doc = p.settings.Source, &p.doc
 	p.matches = p.settings.Rules.AppendMatches(p.matches[:0], &p.ev)
-	for _, r := range p.matches {
+	p.outcomes = p.count.AppendOutcomes(p.outcomes[:0], p.settings.Rules, &p.ev, p.matches)
+	for i := range p.outcomes {
+		o := &p.outcomes[i]
+		if o.Below {
+			continue
+		}
+		r := o.Rule
 		p.sum.Alerts[r.Name]++
 		a := alert.New(&p.ev, r, 0)
+		a.Count(o)
 		a.UID = uid(r, item.Text)
 		if err := p.settings.Alert(a); err != nil {
 			return err
