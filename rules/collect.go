@@ -452,7 +452,7 @@ func (c *collector) change(at *context, n *yaml.Node, r *rule, verbs map[string]
 		if key == "output" {
 			s = s.trim()
 		}
-		if verbs[key] == verbAppend {
+		if verbs[key] == verbAppend && len(t.parts) > 0 { // a sequence may have no condition
 			s = t.join(" ", s)
 		} else if ctx != nil {
 			*ctx = at.in(itemType, "", node)

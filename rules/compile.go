@@ -359,8 +359,8 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 	if !ok {
 		return
 	}
-	if r.sequence != nil && !c.members(r) {
-		return
+	if r.sequence != nil && !c.members(r) || r.sequence == nil && r.conditionContext == nil {
+		return // what is wrong was said
 	}
 	r = c.withCondition(r)
 	extra := c.extra(r)

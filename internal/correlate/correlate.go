@@ -74,6 +74,9 @@ type Worker struct {
 	c     *Counter
 	key   []byte
 	value []byte
+	// arrival is the number of the event, which is the same for all steps that it is; 0:
+	// it has none yet.
+	arrival uint64
 }
 
 // Worker returns a worker. Only one goroutine may use it.
@@ -83,6 +86,7 @@ func (c *Counter) Worker() *Worker { return &Worker{c: c} }
 // and returns it. Rules that are matched only as steps of sequences have no outcome.
 func (w *Worker) AppendOutcomes(dst []Outcome, set *rules.Set, ev *event.Event, matches []*rules.Rule) []Outcome {
 	from, ordered, chosen := len(dst), true, false
+	w.arrival = 0
 	for _, r := range matches {
 		if r.Sequence != nil {
 			continue // its steps decide
@@ -203,8 +207,11 @@ func (w *Worker) completed(ev *event.Event, step rules.Step, matches []*rules.Ru
 	if e.steps == nil {
 		e.steps = make([][]mark, n)
 	}
-	w.c.arrivals++
-	e.addStep(step.At, mark{ev.Time, w.c.arrivals})
+	if w.arrival == 0 {
+		w.c.arrivals++
+		w.arrival = w.c.arrivals
+	}
+	e.addStep(step.At, mark{ev.Time, w.arrival})
 	if !e.chain(o) {
 		w.c.resize(e)
 		return false
@@ -233,13 +240,13 @@ func (c *Counter) touch(key []byte, now, within int64, begun bool) *entry {
 			}
 			c.evict(now)
 		}
-		e = &entry{key: string(key), within: within}
+		e = &entry{key: string(key), within: within, newest: now}
 		c.entries[e.key] = e
 		e.bytes = e.size()
 		c.bytes += e.bytes
 		c.early.push(e)
 	}
-	e.current = now
+	e.newest = max(e.newest, now)
 	q := e.in
 	if begun {
 		q = &c.begun
@@ -266,7 +273,7 @@ func (c *Counter) resize(e *entry) {
 	c.bytes += size - e.bytes
 	e.bytes = size
 	for c.bytes > c.config.Bytes && c.early.first != e && (c.early.first != nil || c.begun.first != e) {
-		c.evict(e.current)
+		c.evict(e.newest)
 	}
 }
 

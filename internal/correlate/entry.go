@@ -11,9 +11,9 @@ import (
 // of its length. What is farthest from the match that came last is forgotten first, and
 // only to make room.
 type entry struct {
-	key     string
-	within  int64
-	current int64 // when the match that came last happened
+	key    string
+	within int64
+	newest int64 // when the last match happened
 
 	times  []int64 // of matches, sorted
 	values map[uint64]int64
@@ -52,8 +52,18 @@ func (e *entry) size() int64 {
 	return int64(n)
 }
 
-// over reports whether nothing that is counted can be in a window with a match now.
-func (e *entry) over(now int64) bool { return now-e.current > e.within }
+// over reports whether nothing that is counted can be in a window with a match now, nor
+// with one that comes late by a window.
+func (e *entry) over(now int64) bool { return now > e.newest && between(e.newest, now) > 2*uint64(e.within) }
+
+// between returns the time from a to b, which is not before a. Documents can tell any
+// times, whose difference may be more than an int64 holds.
+func between(a, b int64) uint64 { return uint64(b) - uint64(a) }
+
+// spread times as many matches as make an alert are kept. As each window holds fewer of
+// them than that, they reach over more than one window before the last match: one that
+// comes that much later than it happened still counts.
+const spread = 4
 
 // addTime counts a match and reports whether there are count of them in a window; o is
 // told which.
@@ -63,8 +73,7 @@ func (e *entry) addTime(t int64, count int, o *Outcome) bool {
 	if e.window(e.times, i, count, o) {
 		return true
 	}
-	// Of so many that are near enough to t, some would have been in a window with it.
-	if len(e.times) >= 2*count {
+	if len(e.times) >= spread*count {
 		e.times = withoutFarthest(e.times, t, func(t int64) int64 { return t })
 	}
 	return false
@@ -74,7 +83,7 @@ func (e *entry) addTime(t int64, count int, o *Outcome) bool {
 // window.
 func (e *entry) window(times []int64, i, count int, o *Outcome) bool {
 	for first := max(i-count+1, 0); first <= i && first+count <= len(times); first++ {
-		if from, to := times[first], times[first+count-1]; to-from <= e.within {
+		if from, to := times[first], times[first+count-1]; between(from, to) <= uint64(e.within) {
 			o.First, o.Last = from, to
 			return true
 		}
@@ -84,7 +93,7 @@ func (e *entry) window(times []int64, i, count int, o *Outcome) bool {
 
 // withoutFarthest returns the sorted list without what is farthest from t.
 func withoutFarthest[T any](list []T, t int64, time func(T) int64) []T {
-	if last := len(list) - 1; t-time(list[0]) < time(list[last])-t {
+	if last := len(list) - 1; between(time(list[0]), t) < between(t, time(list[last])) {
 		return list[:last]
 	}
 	return list[1:]
@@ -101,7 +110,7 @@ func (e *entry) addValue(v uint64, t int64, count int, o *Outcome) bool {
 		return false
 	}
 	for v, at := range e.values {
-		if t-at > e.within {
+		if t > at && between(at, t) > uint64(e.within) {
 			delete(e.values, v)
 		}
 	}
@@ -113,7 +122,7 @@ func (e *entry) addValue(v uint64, t int64, count int, o *Outcome) bool {
 	if e.window(times, i, count, o) {
 		return true
 	}
-	if last := times[len(times)-1]; len(times) >= 2*count {
+	if last := times[len(times)-1]; len(times) >= spread*count {
 		maps.DeleteFunc(e.values, func(_ uint64, at int64) bool { return at == last })
 	}
 	return false
@@ -149,7 +158,7 @@ func (e *entry) chain(o *Outcome) bool {
 			}
 			at, next = at-1, s[i-1]
 		}
-		if at == 0 && end.time-next.time <= e.within {
+		if at == 0 && between(next.time, end.time) <= uint64(e.within) {
 			o.First, o.Last = next.time, end.time
 			return true
 		}

@@ -1,8 +1,12 @@
 package pipeline_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/windhover/windhover/internal/alert"
 	"github.com/windhover/windhover/internal/event"
@@ -171,6 +175,71 @@ func TestRepeatsAreOneRecord(t *testing.T) {
 	}
 	if matched, sent := s.Matched(); matched != 3 || sent != 1 || s.Folded != 2 {
 		t.Errorf("matched %d, alerts %d, folded %d; want 3, 1, 2", matched, sent, s.Folded)
+	}
+}
+
+// TestWhatIsBelowAThresholdIsCounted has repeats of an alert that takes three matches.
+func TestWhatIsBelowAThresholdIsCounted(t *testing.T) {
+	t.Parallel()
+	live := rules.NewLive(compile(t, `
+- rule: Often
+  desc: a shell
+  condition: evt.type = execve
+  threshold: {count: 3, within: 1m, by: [proc.pid]}
+  output: shell %proc.name
+  priority: WARNING
+- {rule: Any, desc: a shell, condition: evt.type = execve, output: any, priority: ALERT, enabled: false}
+- {rule: Twice, desc: two, sequence: {of: [Any, Any], within: 1m}, output: twice, priority: ALERT}
+`))
+	account, alerts := ledger.NewSource("test", "syscall"), alert.NewQueue(alert.DefaultQueueConfig())
+	account.SetQueue(alerts.Stats)
+	folder, err := fold.New(fold.Settings{Config: fold.DefaultConfig(), Type: "syscall", Queue: alerts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	account.SetFold(folder.Stats)
+	w := pipeline.NewWorker(pipeline.Settings{
+		Source: &event.Source{Name: "test", Type: "syscall"},
+		Rules:  live, Ledger: account, Alerts: alerts, Fold: folder,
+	})
+	const events = 7
+	w.Produced(event.Execve, 2*events)
+	for range events {
+		w.Handle(execve("sh"))
+		other := execve("sh")
+		other.Proc.PID = 2
+		w.Handle(other)
+	}
+	w.Close()
+	folder.Close()
+	alerts.Close()
+	var got []string
+	taken := alerts.Take(t.Context(), nil, 100, 0)
+	for _, a := range taken {
+		line := a.Output
+		for _, f := range a.Fields {
+			line += fmt.Sprintf(" %s=%s%d", f.Name, f.Value.Text, f.Value.Int)
+		}
+		got = append(got, line)
+	}
+	sequence := "twice sequence.length=2 sequence.first=1 sequence.last=1"
+	first := "shell sh proc.name=sh0 proc.pid=%d threshold.count=3 threshold.first=1 threshold.last=1"
+	want := []string{
+		sequence, sequence, fmt.Sprintf(first, 1), fmt.Sprintf(first, 2), sequence, sequence, sequence, sequence, sequence,
+		strings.Replace(fmt.Sprintf(first, 1), "shell sh", "shell sh (repeated 1 time from 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z)", 1),
+		strings.Replace(fmt.Sprintf(first, 2), "shell sh", "shell sh (repeated 1 time from 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z)", 1),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+	account.Acknowledged(len(taken))
+	var s ledger.Snapshot
+	account.Snapshot(&s)
+	if err := s.AtRest(); err != nil {
+		t.Error(err)
+	}
+	if s.Below != 10 || s.Folded != 2 {
+		t.Errorf("below %d, folded %d; want 10 of 14 matches, 2", s.Below, s.Folded)
 	}
 }
 
