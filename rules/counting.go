@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -26,6 +27,42 @@ type Sequence struct {
 	Of     []string
 	Within time.Duration
 	By     []*field.Field
+}
+
+// String returns t in words.
+func (t *Threshold) String() string {
+	what := "matches"
+	if t.Distinct != nil {
+		what = "different " + t.Distinct.String()
+	}
+	return fmt.Sprintf("%d %s within %s%s", t.Count, what, shortTime(t.Within), inWords(t.By))
+}
+
+// String returns s in words.
+func (s *Sequence) String() string {
+	return fmt.Sprintf("%s within %s%s", strings.Join(s.Of, ", then "), shortTime(s.Within), inWords(s.By))
+}
+
+// shortTime writes 1m instead of 1m0s.
+func shortTime(d time.Duration) string {
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
+}
+
+func inWords(by []*field.Field) string {
+	if len(by) == 0 {
+		return ""
+	}
+	names := make([]string, len(by))
+	for i, f := range by {
+		names[i] = f.String()
+	}
+	return " by " + strings.Join(names, ", ")
 }
 
 // Step is the place of a rule in a sequence: At counts from 0.

@@ -95,7 +95,7 @@ func explainRule(in *rules.Inspection, r *rules.RuleView) *explanation {
 		}
 		e := eventCost{Event: typ.String()}
 		for _, o := range in.Rules {
-			if o != r && o.Enabled && o.Source == r.Source && o.Types.Has(typ) {
+			if o != r && (o.Enabled || len(o.Steps) > 0) && o.Source == r.Source && o.Types.Has(typ) {
 				e.OtherRules++
 			}
 		}

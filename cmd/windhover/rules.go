@@ -181,6 +181,19 @@ func showRule(w io.Writer, in *rules.Inspection, r *rules.RuleView) error {
 	line("defined", fmt.Sprintf("%s:%d", r.File, r.Line))
 	line("output", strings.Join(strings.Fields(r.Output.String()), " "))
 	line("condition", strings.Join(strings.Fields(r.Condition), " "))
+	if r.Threshold != nil {
+		line("threshold", r.Threshold.String())
+	}
+	if r.Sequence != nil {
+		line("sequence", r.Sequence.String())
+	}
+	var sequences []string
+	for _, s := range r.Steps {
+		if !slices.Contains(sequences, s.Rule.Name) {
+			sequences = append(sequences, s.Rule.Name)
+		}
+	}
+	line("step of", strings.Join(sequences, ", "))
 	for _, e := range r.Exceptions {
 		var parts []string
 		for i, f := range e.Fields {

@@ -92,6 +92,11 @@ func TestFiles(t *testing.T) {
 				"- rule: broad\n  condition: evt.type in (open, openat) and proc.name in (a, b)" + rest, "",
 		},
 		{
+			"a broader rule that counts",
+			"- rule: broad\n  threshold: {count: 2, within: 1m}\n  condition: evt.type in (open, openat) and proc.name in (a, b)" + rest +
+				"- rule: narrow\n  condition: evt.type = openat and proc.name = a and fd.name = /x" + rest, "",
+		},
+		{
 			"a broader rule that is off",
 			"- rule: broad\n  enabled: false\n  condition: evt.type in (open, openat) and proc.name in (a, b)" + rest +
 				"- rule: narrow\n  condition: evt.type = openat and proc.name = a and fd.name = /x" + rest, "",

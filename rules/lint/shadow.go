@@ -20,11 +20,11 @@ func (l *linter) shadowed() {
 		asked[i] = newFacts(r)
 	}
 	for i, r := range l.in.Rules {
-		if !r.Enabled || l.verdict(r.Root).truth == never {
+		if !r.Enabled || r.Counts() || l.verdict(r.Root).truth == never {
 			continue
 		}
 		for j, before := range l.in.Rules[:i] {
-			if !before.Enabled || before.Source != r.Source || r.Types.Intersect(before.Types.Complement()) != (event.TypeSet{}) {
+			if !before.Enabled || before.Counts() || before.Source != r.Source || r.Types.Intersect(before.Types.Complement()) != (event.TypeSet{}) {
 				continue
 			}
 			if asked[i].imply(before.Root) {
