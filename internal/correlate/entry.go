@@ -54,7 +54,9 @@ func (e *entry) size() int64 {
 
 // over reports whether nothing that is counted can be in a window with a match now, nor
 // with one that comes late by a window.
-func (e *entry) over(now int64) bool { return now > e.newest && between(e.newest, now) > 2*uint64(e.within) }
+func (e *entry) over(now int64) bool {
+	return now > e.newest && between(e.newest, now) > 2*uint64(e.within)
+}
 
 // between returns the time from a to b, which is not before a. Documents can tell any
 // times, whose difference may be more than an int64 holds.
