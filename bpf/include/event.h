@@ -25,7 +25,8 @@
  *   with an absolute path or AT_FDCWD shows as execve when it succeeds.
  * clone, clone3, fork, vfork: header and arguments are the caller's, ret is the ID of the
  *   new process or thread in the initial PID namespace, the snapshot is that of the new
- *   process. A new thread has no snapshot and is sent only if wanted. Argument 0 of
+ *   process. It goes to the shard of the new process, so that it precedes its events. A
+ *   new thread has no snapshot and is sent only if wanted. Argument 0 of
  *   clone3 is the flags, not the pointer to struct clone_args.
  * openat2: arguments 2, 3, 4 are flags, mode and resolve of struct open_how.
  * chdir, chroot: after success SECTION_FILE and SECTION_PATH are the new directory; a
