@@ -352,6 +352,9 @@ func (b *builder) node(todos []todo) *node {
 	return n
 }
 
+// maxGuard is what a guard may cost, in nanoseconds: it is asked of every event.
+const maxGuard = 40
+
 // mostShared returns what most todos require, and how many do.
 func (b *builder) mostShared(todos []todo) (key string, most int) {
 	count := map[string]int{}
@@ -365,6 +368,9 @@ func (b *builder) mostShared(todos []todo) (key string, most int) {
 		for i, x := range td.conj {
 			if _, not := x.(*ir.Not); not {
 				continue // it mostly holds, and spares nothing
+			}
+			if cost(x) > maxGuard {
+				continue // what else a condition requires spares it, if asked first
 			}
 			if c := count[td.keys[i]]; c > most {
 				key, most = td.keys[i], c
