@@ -438,6 +438,7 @@ func FuzzCompile(f *testing.F) {
 		"- rule: r\n  desc: d\n  condition: evt.type=open and m\n  output: '%proc.name'\n  priority: INFO\n- macro: m\n  condition: proc.name in (l)\n- list: l\n  items: [a, 'b c']\n",
 		"- rule: r\n  desc: d\n  condition: >\n    evt.type=open\n  output: x\n  priority: 3\n  exceptions:\n  - name: e\n    fields: [proc.name, fd.name]\n    comps: [in, startswith]\n    values:\n    - [[a, b], c]\n",
 		"- required_plugin_versions:\n  - name: json\n    version: 0.1.0\n    alternatives: [{name: a, version: 1.2.3}]\n- required_engine_version: 0.5\n",
+		"- rule: r\n  desc: d\n  condition: evt.type=open\n  output: x\n  priority: 3\n  threshold: {count: 2, within: 1m, by: [fd.name], distinct: proc.name}\n- rule: s\n  desc: d\n  output: x\n  priority: 3\n  sequence: {of: [r, r], within: 5s}\n- rule: s\n  condition: and fd.num=1\n  exceptions: [{name: e, fields: fd.name, values: [a]}]\n  override: {condition: append, exceptions: append}\n",
 		"- rule: r\n  append: true\n  condition: and x\n- list: l\n  items: []\n  override: {items: append}\n---\n- &a {rule: b}\n- *a\n",
 	} {
 		f.Add(s)

@@ -172,6 +172,12 @@ func TestLaterStepsDoNotPushOutBegunSequences(t *testing.T) {
 	for i := range 1000 {
 		w.show(happen(event.Execve, fmt.Sprint(i), 2))
 	}
+	for i := range 9 { // in the places of the others
+		w.show(happen(event.Connect, fmt.Sprint("begun", i), 2))
+	}
+	for i := range 1000 {
+		w.show(happen(event.Execve, fmt.Sprint(i), 2))
+	}
 	if s := w.counter.Stats(); s.Keys != 10 || s.Evicted != 0 {
 		t.Errorf("stats = %+v, want 10 keys and no begun one evicted", s)
 	}
