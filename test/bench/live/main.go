@@ -179,7 +179,8 @@ func run(l load, traced bool) (measured, error) {
 	}
 	var cpu0, events0 float64
 	if traced {
-		cpu0, events0 = t.cpu(), metric("windhover_source_events_total")
+		events0 = metric("windhover_source_events_total")
+		cpu0 = t.cpu() // after the page was made
 	}
 	out, err := exec.Command(args[0], args[1:]...).Output()
 	if err != nil {
@@ -195,8 +196,9 @@ func run(l load, traced bool) (measured, error) {
 	}
 	m.nsPerCall = r.NSPerSyscall
 	if traced {
-		time.Sleep(1500 * time.Millisecond) // counters are read once a second
+		time.Sleep(100 * time.Millisecond) // a reader's longest interval, five times over
 		cpu := t.cpu() - cpu0
+		time.Sleep(1400 * time.Millisecond) // counters are read once a second
 		m.tracerNS = cpu / r.Syscalls * 1e9
 		m.cpuShare = cpu / r.Wall * 100
 		m.rss = t.rss()
