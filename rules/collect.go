@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -57,8 +58,9 @@ type macro struct {
 type rule struct {
 	entity
 	condition, output, desc located
-	conditionContext        *context
-	outputContext           *context
+	conditionContext        *context // nil: there is no condition, or none that could be read
+	outputContext           *context // nil: there is no output that could be read
+	sourceUnread            bool     // the key is there, but says nothing that can be used
 	priority                Priority
 	source                  string
 	sourceGiven             bool
@@ -174,6 +176,8 @@ func (c *collector) try(f func()) (ok bool) {
 		case stop:
 			c.errors = append(c.errors, r.p)
 			ok = false
+		case ended:
+			ok = false
 		default:
 			panic(r)
 		}
@@ -217,17 +221,23 @@ func (c *collector) appends(at *context, n *yaml.Node) bool {
 
 func (c *collector) list(at *context, n *yaml.Node) {
 	at.itemName = at.scalar(n, "list").Value
-	items, ok := at.texts(n, "items", "list item")
-	if !ok {
-		at.fail(ErrYAMLValidate, "key \"items\" is missing")
-	}
+	var items []*yaml.Node
+	read := c.try(func() {
+		var ok bool
+		if items, ok = at.texts(n, "items", "list item"); !ok {
+			at.fail(ErrYAMLValidate, "key \"items\" is missing")
+		}
+	})
 	add := c.appends(at, n)
-	if o := at.overrides(n, []string{"items"}, []string{"items"}); o["items"] == verbAppend {
+	if o := c.overrides(at, n, []string{"items"}, []string{"items"}); o["items"] == verbAppend {
 		add = true
 	}
 	l, exists := c.lists.byName[at.itemName]
 	if add && !exists {
 		at.fail(ErrValidate, "list %q cannot be appended to: there is none before", at.itemName)
+	}
+	if !read {
+		panic(ended{})
 	}
 	if !isListName(at.itemName) {
 		c.warn(at.problem(WarnInvalidListName, "name %q of a list has a quote, a parenthesis, a comma, an equal sign or a blank in it", at.itemName))
@@ -266,14 +276,18 @@ func isMacroName(s string) bool {
 
 func (c *collector) macro(at *context, n *yaml.Node) {
 	at.itemName = at.scalar(n, "macro").Value
-	node := at.scalar(n, "condition")
+	var node *yaml.Node
+	read := c.try(func() { node = at.scalar(n, "condition") })
 	add := c.appends(at, n)
-	if o := at.overrides(n, []string{"condition"}, []string{"condition"}); o["condition"] == verbAppend {
+	if o := c.overrides(at, n, []string{"condition"}, []string{"condition"}); o["condition"] == verbAppend {
 		add = true
 	}
 	m, exists := c.macros.byName[at.itemName]
 	if add && !exists {
 		at.fail(ErrValidate, "macro %q cannot be appended to: there is none before", at.itemName)
+	}
+	if !read {
+		panic(ended{})
 	}
 	if !isMacroName(at.itemName) {
 		c.warn(at.problem(WarnInvalidMacroName, "name %q of a macro is not letters, then letters, digits and underscores: conditions cannot use it", at.itemName))
@@ -303,11 +317,13 @@ var (
 )
 
 func (c *collector) rule(at *context, n *yaml.Node) {
-	at.itemName = at.scalar(n, "rule").Value
+	named := c.try(func() { at.itemName = at.scalar(n, "rule").Value })
 	r, exists := c.rules.byName[at.itemName]
 	adding := c.appends(at, n)
-	overrides := at.overrides(n, appendable, replaceable)
+	overrides := c.overrides(at, n, appendable, replaceable)
 	switch {
+	case !named && (adding || overrides != nil):
+		panic(ended{}) // what is changed is not known
 	case adding:
 		if !exists {
 			at.fail(ErrValidate, "rule %q cannot be appended to: there is none before", at.itemName)
@@ -342,37 +358,53 @@ func (c *collector) rule(at *context, n *yaml.Node) {
 // define reads the full definition of a rule.
 func (c *collector) define(at *context, n *yaml.Node) {
 	r := &rule{entity: entity{name: at.itemName, context: at}, source: "syscall", enabled: true, warnTypes: true}
-	// A sequence is a condition.
-	var condition *yaml.Node
-	if get(n, "condition") != nil || get(n, "sequence") == nil {
-		condition = at.scalar(n, "condition")
+	old, exists := c.rules.byName[at.itemName]
+	// What is wrong with one key does not keep the others from being checked.
+	var missing []string
+	for _, k := range []struct {
+		key  string
+		read func(*yaml.Node)
+	}{
+		{"condition", func(v *yaml.Node) {
+			r.condition, r.conditionContext = scalarText(c.page, v), at.in("rule condition", "", v)
+		}},
+		{"output", func(v *yaml.Node) {
+			r.output, r.outputContext = scalarText(c.page, v).trim(), at.in("rule output", "", v)
+		}},
+		{"desc", func(v *yaml.Node) { r.desc = scalarText(c.page, v) }},
+		{"priority", func(v *yaml.Node) { r.priority = at.priority(v) }},
+	} {
+		v := get(n, k.key)
+		switch {
+		case v != nil:
+			c.try(func() { k.read(at.scalarOf(v, k.key)) })
+		case k.key == "condition" && get(n, "sequence") != nil: // a sequence is a condition
+		default:
+			if len(missing) == 0 {
+				missing = c.missing(at, n, exists)
+			}
+		}
 	}
-	output := at.scalar(n, "output")
-	desc := at.scalar(n, "desc")
-	// What is wrong with these keys does not keep the condition from being checked.
-	c.try(func() { r.priority = at.priority(n) })
+	if len(missing) > 0 && (exists || get(n, "override") != nil) {
+		panic(ended{}) // it is probably meant to change the earlier rule
+	}
 	if s := get(n, "source"); s != nil {
-		r.source, r.sourceGiven = at.scalarOf(s, "source").Value, true
+		r.sourceUnread = !c.try(func() { r.source, r.sourceGiven = at.scalarOf(s, "source").Value, true })
 	}
-	if condition != nil {
-		r.condition, r.conditionContext = scalarText(c.page, condition), at.in("rule condition", "", condition)
-	}
-	r.output, r.outputContext = scalarText(c.page, output).trim(), at.in("rule output", "", output)
-	r.desc = scalarText(c.page, desc)
-	r.known = c.sources(r.source)
-	c.try(func() { c.attributes(at, n, r, func(string) bool { return true }) })
+	r.known = !r.sourceUnread && c.sources(r.source)
+	c.attributes(at, n, r, func(string) bool { return true })
 	c.try(func() { c.counting(at, n, r, func(string) bool { return true }) })
 	c.try(func() {
 		if list, ok := at.texts(n, "tags", "value for"); ok {
 			r.tags = tagSet(nil, list)
 		}
 	})
-	old, exists := c.rules.byName[at.itemName]
 	if exists && old.sourceGiven && r.sourceGiven && old.source != r.source {
-		at.fail(ErrValidate, "rule %q has source %q, and is defined again with source %q", at.itemName, old.source, r.source)
+		c.errors = append(c.errors, at.problem(ErrValidate, "rule %q has source %q, and is defined again with source %q", at.itemName, old.source, r.source))
+		r.known, r.sourceUnread = false, true
 	}
 	c.try(func() { r.exceptions = c.exceptions(at, n, r) })
-	if !r.known {
+	if !r.known && !r.sourceUnread {
 		p := at.problem(WarnUnknownSource, "no source %q: the rule is left out", r.source)
 		p.Hint = didYouMean(r.source, sourceTypes())
 		c.warn(p)
@@ -384,11 +416,51 @@ func (c *collector) define(at *context, n *yaml.Node) {
 		*old = *r
 		return
 	}
+	if at.itemName == "" {
+		c.rules.order = append(c.rules.order, r) // to be checked; the name could not be read
+		return
+	}
 	c.rules.add(at.itemName, r)
 }
 
-func (c *context) priority(n *yaml.Node) Priority {
-	node := c.scalar(n, "priority")
+// missing reports the required keys that a rule lacks, as one error, and returns them.
+func (c *collector) missing(at *context, n *yaml.Node, exists bool) []string {
+	var keys []string
+	for _, key := range []string{"condition", "output", "desc", "priority"} {
+		if get(n, key) == nil && (key != "condition" || get(n, "sequence") == nil) {
+			keys = append(keys, key)
+		}
+	}
+	msg := "key %s is missing"
+	if len(keys) > 1 {
+		msg = "keys %s are missing"
+	}
+	p := at.problem(ErrYAMLValidate, msg, quotedList(keys))
+	switch {
+	case get(n, "override") != nil:
+		p.Hint = "key \"override\" takes a mapping, such as {condition: append}"
+	case exists:
+		p.Hint = "to change the earlier rule, say under override what is done with each key"
+	}
+	c.errors = append(c.errors, p)
+	return keys
+}
+
+// quotedList writes words for a sentence.
+func quotedList(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = strconv.Quote(w)
+	}
+	last := len(quoted) - 1
+	if last == 0 {
+		return quoted[0]
+	}
+	return strings.Join(quoted[:last], ", ") + " and " + quoted[last]
+}
+
+// priority returns the priority that a node names.
+func (c *context) priority(node *yaml.Node) Priority {
 	p, ok := ParsePriority(node.Value)
 	if !ok {
 		words := make([]string, len(priorityNames))
@@ -416,14 +488,18 @@ func (c *collector) attributes(at *context, n *yaml.Node, r *rule, want func(key
 		if !want(k.key) {
 			continue
 		}
-		if v, ok := at.bool(n, k.key); ok {
-			*k.to = v
-		}
+		c.try(func() {
+			if v, ok := at.bool(n, k.key); ok {
+				*k.to = v
+			}
+		})
 	}
 	if want("capture_duration") {
-		if v, ok := at.number(n, "capture_duration"); ok {
-			r.captureDuration = v
-		}
+		c.try(func() {
+			if v, ok := at.number(n, "capture_duration"); ok {
+				r.captureDuration = v
+			}
+		})
 	}
 }
 
@@ -438,7 +514,7 @@ func tagSet(tags []string, list []*yaml.Node) []string {
 }
 
 // change applies the keys of an item to an earlier rule: what is appended first, then
-// what is replaced.
+// what is replaced. A key that cannot be read changes nothing.
 func (c *collector) change(at *context, n *yaml.Node, r *rule, verbs map[string]verb) {
 	next := *r
 	next.context = at
@@ -452,37 +528,43 @@ func (c *collector) change(at *context, n *yaml.Node, r *rule, verbs map[string]
 		if key == "output" {
 			s = s.trim()
 		}
-		if verbs[key] == verbAppend && len(t.parts) > 0 { // a sequence may have no condition
+		if verbs[key] == verbAppend && len(t.parts) > 0 {
 			s = t.join(" ", s)
-		} else if ctx != nil {
+		} else if verbs[key] == verbAppend && ctx != nil && (key == "output" || r.sequence == nil) {
+			return // what it is appended to could not be read
+		} else if ctx != nil { // a sequence may have no condition
 			*ctx = at.in(itemType, "", node)
 		}
 		*t = s
 	}
-	text("condition", "rule condition", &next.condition, &next.conditionContext)
-	text("output", "rule output", &next.output, &next.outputContext)
-	text("desc", "", &next.desc, nil)
+	c.try(func() { text("condition", "rule condition", &next.condition, &next.conditionContext) })
+	c.try(func() { text("output", "rule output", &next.output, &next.outputContext) })
+	c.try(func() { text("desc", "", &next.desc, nil) })
 	if verbs["tags"] != "" {
-		list, _ := at.texts(n, "tags", "value for")
-		var old []string
-		if verbs["tags"] == verbAppend {
-			old = r.tags
-		}
-		next.tags = tagSet(old, list)
+		c.try(func() {
+			list, _ := at.texts(n, "tags", "value for")
+			var old []string
+			if verbs["tags"] == verbAppend {
+				old = r.tags
+			}
+			next.tags = tagSet(old, list)
+		})
 	}
 	if verbs["exceptions"] != "" && get(n, "exceptions") != nil {
-		if verbs["exceptions"] == verbAppend {
-			next.exceptions = c.appendExceptions(at, n, r)
-		} else {
-			next.exceptions = c.exceptions(at, n, r)
-		}
+		c.try(func() {
+			if verbs["exceptions"] == verbAppend {
+				next.exceptions = c.appendExceptions(at, n, r)
+			} else {
+				next.exceptions = c.exceptions(at, n, r)
+			}
+		})
 	}
 	if verbs["priority"] != "" {
-		next.priority = at.priority(n)
+		c.try(func() { next.priority = at.priority(at.scalar(n, "priority")) })
 	}
 	replaced := func(key string) bool { return verbs[key] == verbReplace }
 	c.attributes(at, n, &next, replaced)
-	c.counting(at, n, &next, replaced)
+	c.try(func() { c.counting(at, n, &next, replaced) })
 	next.visibility = c.tick()
 	*r = next
 }

@@ -194,8 +194,12 @@ func (c *compiler) run(incomplete bool) {
 	}
 	c.macroLoops()
 	for _, r := range c.state.rules.order {
-		if r.known {
+		switch {
+		case r.known:
 			c.rule(r, usedMacros)
+		case r.sourceUnread && r.conditionContext != nil:
+			// The fields are not known, but the words are.
+			c.parse(r.withExceptions(), r.conditionContext)
 		}
 	}
 	c.incompleteSequences()
@@ -366,7 +370,7 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 	extra := c.extra(r)
 	x, text := c.parse(r.withExceptions(), r.conditionContext)
 	macroNames(x, usedMacros)
-	if x == nil || tmpl == nil {
+	if x == nil {
 		return
 	}
 	expr, problems := c.checker(r.source).Check(x)
@@ -403,7 +407,7 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 	}
 	c.warnings = append(c.warnings, warnings...)
 	c.errors = append(c.errors, errors...)
-	if expr == nil {
+	if expr == nil || tmpl == nil {
 		return
 	}
 	c.add(r, expr, tmpl, text)
@@ -418,6 +422,9 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 // output compiles the output of a rule. The template is nil if it has errors; ok is
 // false if the rule is left out.
 func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
+	if r.outputContext == nil {
+		return nil, true // what is wrong was said
+	}
 	text := r.output
 	if i := strings.Index(text.s, "%container.info"); i >= 0 {
 		p := r.outputContext.textProblem(WarnDeprecated, text, syntax.Span{Start: i, End: i + len("%container.info")},
@@ -472,7 +479,7 @@ func (c *compiler) extra(r *rule) []Extra {
 	var out []Extra
 	for i := range c.options.Append {
 		a := &c.options.Append[i]
-		if !a.matches(r) {
+		if !a.matches(r) || r.outputContext == nil {
 			continue
 		}
 		for _, f := range a.Fields {

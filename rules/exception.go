@@ -24,6 +24,7 @@ type exception struct {
 	one    bool     // comps is a single operator, not a list
 	values []exceptionValue
 	listed bool // values are given
+	broken bool // something is wrong with it, and was reported
 }
 
 // exceptionValue is one entry of values, or one element of a tuple: a value, or a list
@@ -48,35 +49,50 @@ func (c *collector) readExceptions(at *context, n *yaml.Node) []*exception {
 	for _, entry := range node.Content {
 		entry = resolve(entry)
 		in := all.in("exception", "", entry)
-		if entry.Kind != yaml.MappingNode {
-			in.fail(ErrYAMLValidate, "an exception is a mapping, not %s", kindName(entry))
+		x := &exception{}
+		if !c.try(func() {
+			if entry.Kind != yaml.MappingNode {
+				in.fail(ErrYAMLValidate, "an exception is a mapping, not %s", kindName(entry))
+			}
+			x.name = in.scalar(entry, "name").Value
+		}) {
+			continue
 		}
-		x := &exception{name: in.scalar(entry, "name").Value}
 		x.context = at.in("exception", x.name, entry)
 		in.itemName = x.name
-		if f := get(entry, "fields"); f != nil && !isNull(f) {
-			x.given = true
-			x.single = f.Kind == yaml.ScalarNode
-			x.fields = c.scalars(in, "fields", f)
-		}
-		if f := get(entry, "comps"); f != nil && !isNull(f) {
-			x.one = f.Kind == yaml.ScalarNode
-			for _, s := range c.scalars(in, "comps", f) {
-				x.comps = append(x.comps, strings.Join(strings.Fields(s.s), " "))
-			}
-		}
-		if v := get(entry, "values"); v != nil && !isNull(v) {
-			if v.Kind != yaml.SequenceNode {
-				in.in("exception values", "", v).fail(ErrYAMLValidate, "key \"values\" of exception %q takes a list, not %s", x.name, kindName(v))
-			}
-			x.listed = true
-			for _, e := range v.Content {
-				x.values = append(x.values, c.exceptionValue(in, resolve(e), 0))
-			}
-		}
+		c.readException(in, entry, x)
 		out = append(out, x)
 	}
 	return out
+}
+
+// readException reads what an exception with a name consists of.
+func (c *collector) readException(in *context, entry *yaml.Node, x *exception) {
+	read := func(key string, f func(v *yaml.Node)) {
+		if v := get(entry, key); v != nil && !isNull(v) && !c.try(func() { f(v) }) {
+			x.broken = true
+		}
+	}
+	read("fields", func(f *yaml.Node) {
+		x.given = true
+		x.single = f.Kind == yaml.ScalarNode
+		x.fields = c.scalars(in, "fields", f)
+	})
+	read("comps", func(f *yaml.Node) {
+		x.one = f.Kind == yaml.ScalarNode
+		for _, s := range c.scalars(in, "comps", f) {
+			x.comps = append(x.comps, strings.Join(strings.Fields(s.s), " "))
+		}
+	})
+	read("values", func(v *yaml.Node) {
+		if v.Kind != yaml.SequenceNode {
+			in.in("exception values", "", v).fail(ErrYAMLValidate, "key \"values\" of exception %q takes a list, not %s", x.name, kindName(v))
+		}
+		x.listed = true
+		for _, e := range v.Content {
+			x.values = append(x.values, c.exceptionValue(in, resolve(e), 0))
+		}
+	})
 }
 
 func (c *collector) scalars(in *context, key string, n *yaml.Node) []located {
@@ -134,19 +150,25 @@ func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exce
 		}
 		old := named(out, x.name)
 		if old == nil {
-			if !x.given || !x.listed {
-				x.context.fail(ErrValidate, "exception %q is new to rule %q, so it needs fields and values", x.name, r.name)
+			if !x.broken {
+				c.try(func() {
+					if !x.given || !x.listed {
+						x.context.fail(ErrValidate, "exception %q is new to rule %q, so it needs fields and values", x.name, r.name)
+					}
+				})
 			}
 			c.validate(x, r)
 			out = append(out, x)
 			continue
 		}
-		if x.given || len(x.comps) > 0 {
-			x.context.fail(ErrValidate, "exception %q has its fields and comps already: only values can be appended", x.name)
-		}
 		next := *old
 		next.values = append(append([]exceptionValue{}, old.values...), x.values...)
 		next.context = x.context
+		next.broken = old.broken || x.broken || !c.try(func() {
+			if x.given || len(x.comps) > 0 {
+				x.context.fail(ErrValidate, "exception %q has its fields and comps already: only values can be appended", x.name)
+			}
+		})
 		c.validate(&next, r)
 		for i := range out {
 			if out[i] == old {
@@ -166,8 +188,32 @@ func named(xs []*exception, name string) *exception {
 	return nil
 }
 
-// validate checks the shape of an exception.
+// validate checks the shape of an exception. Each part is checked for itself.
 func (c *collector) validate(x *exception, r *rule) {
+	if x.broken {
+		return
+	}
+	check := func(f func()) {
+		if !c.try(f) {
+			x.broken = true
+		}
+	}
+	check(func() { x.checkShape() })
+	for _, comp := range x.comps {
+		check(func() { x.checkOperator(comp) })
+	}
+	if r.known {
+		for _, f := range x.fields {
+			check(func() { c.exceptionField(x, f.s, r.source) })
+		}
+	}
+	if !x.broken {
+		check(func() { x.checkValues() })
+	}
+}
+
+// checkShape fails unless the keys of x fit each other.
+func (x *exception) checkShape() {
 	in := x.context
 	if !x.given {
 		in.fail(ErrValidate, "exception %q has no fields", x.name)
@@ -183,20 +229,22 @@ func (c *collector) validate(x *exception, r *rule) {
 			in.fail(ErrValidate, "exception %q has %d fields but %d comps: there is one operator for each field", x.name, len(x.fields), len(x.comps))
 		}
 	}
-	for _, comp := range x.comps {
-		op, modifier, ok := operator(comp)
-		if !ok {
-			in.failHint(ErrValidate, didYouMean(comp, operators()), "exception %q: no operator %q", x.name, comp)
-		}
-		if x.single && op != syntax.In && op != syntax.PMatch && op != syntax.Intersects && modifier == syntax.None {
-			in.fail(ErrValidate, "exception %q compares one field with a list, so its operator is in, pmatch, intersects or one with oneof, anyof or allof, not %q", x.name, comp)
-		}
+}
+
+// checkOperator fails unless x can compare with comp.
+func (x *exception) checkOperator(comp string) {
+	op, modifier, ok := operator(comp)
+	if !ok {
+		x.context.failHint(ErrValidate, didYouMean(comp, operators()), "exception %q: no operator %q", x.name, comp)
 	}
-	if r.known {
-		for _, f := range x.fields {
-			c.exceptionField(x, f.s, r.source)
-		}
+	if x.single && op != syntax.In && op != syntax.PMatch && op != syntax.Intersects && modifier == syntax.None {
+		x.context.fail(ErrValidate, "exception %q compares one field with a list, so its operator is in, pmatch, intersects or one with oneof, anyof or allof, not %q", x.name, comp)
 	}
+}
+
+// checkValues fails unless each value of x has as many entries as x has fields.
+func (x *exception) checkValues() {
+	in := x.context
 	for _, v := range x.values {
 		switch {
 		case x.single && v.isList:
@@ -259,7 +307,7 @@ func (r *rule) withExceptions() located {
 	b.add(r.condition)
 	b.literal(")")
 	for _, x := range r.exceptions {
-		if len(x.values) == 0 {
+		if len(x.values) == 0 || x.broken {
 			continue
 		}
 		b.literal(" and not ")

@@ -65,8 +65,12 @@ func (c *context) problem(code Code, format string, args ...any) Problem {
 	return p
 }
 
-// stop ends the reading of an item.
-type stop struct{ p Problem }
+// stop ends the reading of an item, or of a part of it, with an error; ended, after
+// errors that were reported.
+type (
+	stop  struct{ p Problem }
+	ended struct{}
+)
 
 // fail ends the reading of the item with an error.
 func (c *context) fail(code Code, format string, args ...any) {
@@ -215,43 +219,57 @@ const (
 	verbReplace verb = "replace"
 )
 
-// overrides reads the key override: what is done with which key.
-func (c *context) overrides(m *yaml.Node, appendable, replaceable []string) map[string]verb {
+// overrides reads the key override: what is done with which key. It ends the reading of
+// the item if anything in it is wrong.
+func (c *collector) overrides(at *context, m *yaml.Node, appendable, replaceable []string) map[string]verb {
 	o := get(m, "override")
 	if o == nil || o.Kind != yaml.MappingNode {
 		return nil
 	}
-	oc := c.in("overrides", "", c.node)
-	out := map[string]verb{}
+	oc := at.in("overrides", "", at.node)
+	out, ok := map[string]verb{}, true
+	check := func(f func()) { ok = c.try(f) && ok }
 	for i := 0; i+1 < len(o.Content); i += 2 {
 		key, value := resolve(o.Content[i]), resolve(o.Content[i+1])
 		kc := oc.in("overrides", key.Value, key)
-		switch v := verb(value.Value); {
-		case value.Kind != yaml.ScalarNode || v != verbAppend && v != verbReplace:
-			oc.in("value for", key.Value, value).fail(ErrYAMLValidate, "override of %q is %q, want append or replace", key.Value, value.Value)
-		case v == verbAppend && !slices.Contains(appendable, key.Value):
-			kc.failHint(ErrYAMLValidate, "use replace instead", "key %q cannot be appended to", key.Value)
-		case v == verbReplace && !slices.Contains(replaceable, key.Value):
-			kc.fail(ErrYAMLValidate, "key %q cannot be replaced", key.Value)
-		default:
-			out[key.Value] = v
-		}
+		check(func() {
+			switch v := verb(value.Value); {
+			case value.Kind != yaml.ScalarNode || v != verbAppend && v != verbReplace:
+				oc.in("value for", key.Value, value).fail(ErrYAMLValidate, "override of %q is %q, want append or replace", key.Value, value.Value)
+			case v == verbAppend && !slices.Contains(appendable, key.Value):
+				kc.failHint(ErrYAMLValidate, "use replace instead", "key %q cannot be appended to", key.Value)
+			case v == verbReplace && !slices.Contains(replaceable, key.Value):
+				kc.fail(ErrYAMLValidate, "key %q cannot be replaced", key.Value)
+			default:
+				out[key.Value] = v
+			}
+		})
+	}
+	if !ok {
+		panic(ended{})
 	}
 	if len(out) == 0 {
 		return nil
 	}
 	for i := 0; i+1 < len(o.Content); i += 2 {
 		key := resolve(o.Content[i]).Value
-		if get(m, key) == nil {
-			c.fail(ErrYAMLValidate, "override says %s for %q, but there is no %q", out[key], key, key)
-		}
+		check(func() {
+			if get(m, key) == nil {
+				at.fail(ErrYAMLValidate, "override says %s for %q, but there is no %q", out[key], key, key)
+			}
+		})
 	}
 	m = resolve(m)
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		key := resolve(m.Content[i]).Value
-		if (slices.Contains(appendable, key) || slices.Contains(replaceable, key)) && out[key] == "" {
-			c.failHint(ErrYAMLValidate, "say append or replace for it under override", "key %q has no entry under override", key)
-		}
+		check(func() {
+			if (slices.Contains(appendable, key) || slices.Contains(replaceable, key)) && out[key] == "" {
+				at.failHint(ErrYAMLValidate, "say append or replace for it under override", "key %q has no entry under override", key)
+			}
+		})
+	}
+	if !ok {
+		panic(ended{})
 	}
 	return out
 }

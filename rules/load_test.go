@@ -101,11 +101,104 @@ func TestEveryErrorIsReportedAtOnce(t *testing.T) {
 		`r.yaml:18:36: want "," or ")" after a value, found the end of the condition`,
 		`r.yaml:5:13: no field "proc.nmae"; did you mean "proc.name"?`,
 		`r.yaml:5:24: no field "fd.nme"; did you mean "fd.name"?`,
+		`r.yaml:4:14: no field "proc.nmae"; did you mean "proc.name"?`,
+		`r.yaml:4:43: no event type "opne"; did you mean "open"?`,
+		`r.yaml:4:61: "many" is not a decimal number that fits the field`,
 		`r.yaml:9:33: want a blank or "(" after "and", found the end of the condition`,
 		`r.yaml:14:34: no macro "shellprocs"; did you mean "shell_procs"?`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnErrorHidesNoOtherOfItsItem(t *testing.T) {
+	t.Parallel()
+	const fine = "- rule: r\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: INFO\n"
+	for _, tt := range []struct {
+		name, text string
+		want       []string
+	}{
+		{
+			"a missing output", "- rule: r\n  desc: d\n  condition: evt.type = opne\n  priority: INFO\n",
+			[]string{`1:3: key "output" is missing`, `3:25: no event type "opne"; did you mean "open"?`},
+		},
+		{
+			"several missing keys", "- rule: r\n  condition: evt.type = opne\n  tags: x\n",
+			[]string{
+				`1:3: keys "output", "desc" and "priority" are missing`, `3:9: key "tags" takes a list, not a single value; write [x]`,
+				`2:25: no event type "opne"; did you mean "open"?`,
+			},
+		},
+		{
+			"a missing condition", "- rule: r\n  desc: d\n  output: '%proc.nmae'\n  priority: INFO\n",
+			[]string{`1:3: key "condition" is missing`, `3:13: no field "proc.nmae"; did you mean "proc.name"?`},
+		},
+		{
+			"a rule without a name", "- rule:\n  desc: d\n  condition: evt.type = opne\n  output: o\n  priority: INFO\n",
+			[]string{`1:3: key "rule" has no value`, `3:25: no event type "opne"; did you mean "open"?`},
+		},
+		{
+			"wrong values of several keys",
+			"- rule: r\n  desc: []\n  condition: evt.type = opne\n  output: {}\n  priority: HIHG\n  enabled: maybe\n  capture: perhaps\n  capture_duration: long\n  tags: [[a]]\n",
+			[]string{
+				`4:11: key "output" takes one value, not a mapping`, `2:9: key "desc" takes one value, not a list`,
+				`5:13: no priority "HIHG"; priorities are emergency alert critical error warning notice informational debug`,
+				`6:12: key "enabled" takes true or false, not "maybe"`, `7:12: key "capture" takes true or false, not "perhaps"`,
+				`8:21: key "capture_duration" takes a number from 0 to 4294967295, not "long"`,
+				`9:10: key "tags" takes a list of single values, not of lists`, `3:25: no event type "opne"; did you mean "open"?`,
+			},
+		},
+		{
+			"a source that is no text", "- rule: r\n  desc: d\n  condition: evt.type = open and\n  output: o\n  priority: INFO\n  source: [k8s_audit]\n",
+			[]string{`6:11: key "source" takes one value, not a list`, `3:33: want a blank or "(" after "and", found the end of the condition`},
+		},
+		{
+			"another source than before", "- rule: r\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: INFO\n  source: syscall\n- rule: r\n  desc: d\n  condition: ka.verb = get and\n  output: o\n  priority: INFO\n  source: k8s_audit\n",
+			[]string{`7:3: rule "r" has source "syscall", and is defined again with source "k8s_audit"`, `9:31: want a blank or "(" after "and", found the end of the condition`},
+		},
+		{
+			"several exceptions", fine + "  exceptions:\n  - fields: [proc.name]\n  - name: a\n    fields: [proc.nmae, fd.nme]\n    comps: [=, ist]\n  - name: b\n    values: {}\n  - name: c\n    fields: [proc.name]\n    values: [[a, b]]\n",
+			[]string{
+				`7:5: key "name" is missing`, `12:13: key "values" of exception "b" takes a list, not a mapping`,
+				`8:5: exception "a": no operator "ist"`, `8:5: exception "a": no field "proc.nmae"; did you mean "proc.name"?`,
+				`8:5: exception "a": no field "fd.nme"; did you mean "fd.name"?`, `13:5: exception "c" has 1 fields, but a value with 2 entries`,
+			},
+		},
+		{
+			"several entries of override", fine + "- rule: r\n  priority: INFO\n  desc: d\n  override: {priority: append, desc: rplace}\n",
+			[]string{`9:14: key "priority" cannot be appended to; use replace instead`, `9:38: override of "desc" is "rplace", want append or replace`},
+		},
+		{
+			"several keys that are replaced", fine + "- rule: r\n  priority: HIHG\n  condition: evt.type = opne\n  enabled: maybe\n  override: {priority: replace, condition: replace, enabled: replace}\n",
+			[]string{
+				`7:13: no priority "HIHG"; priorities are emergency alert critical error warning notice informational debug`,
+				`9:12: key "enabled" takes true or false, not "maybe"`, `8:25: no event type "opne"; did you mean "open"?`,
+			},
+		},
+		{
+			"what is appended to something that could not be read", "- rule: r\n  desc: d\n  condition: []\n  output: o\n  priority: INFO\n- rule: r\n  condition: and fd.num = 1\n  override: {condition: append}\n",
+			[]string{`3:14: key "condition" takes one value, not a list`},
+		},
+		{
+			"a change without override", fine + "- rule: r\n  condition: and fd.num = 1\n",
+			[]string{`6:3: keys "output", "desc" and "priority" are missing; to change the earlier rule, say under override what is done with each key`},
+		},
+		{
+			"a macro and a list that lack what they are made of and what they are appended to", "- macro: m\n  override: {condition: append}\n- list: l\n  append: true\n",
+			[]string{`1:3: key "condition" is missing`, `1:3: override says append for "condition", but there is no "condition"`, `3:3: key "items" is missing`, `3:3: list "l" cannot be appended to: there is none before`},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			for _, p := range report(tt.text).Errors() {
+				got = append(got, strings.TrimPrefix(p.String(), "r.yaml:"))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("errors of\n%s(-want +got):\n%s", tt.text, diff)
+			}
+		})
 	}
 }
 
