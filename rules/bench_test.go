@@ -155,7 +155,7 @@ func BenchmarkAppendMatches(b *testing.B) {
 	}
 	evs := mix()
 	opens := evs[:10]
-	one := func(text string) *Set { return mustCompile(b, File{"r.yaml", []byte(text)}) }
+	one := func(text string) *Set { return mustCompile(b, File{Name: "r.yaml", Data: []byte(text)}) }
 	for _, bb := range []struct {
 		name string
 		set  func() *Set
@@ -194,7 +194,7 @@ func BenchmarkCompile(b *testing.B) {
 	}{
 		{"falco_rules", func() File { return falcoRules(b) }},
 		{"1000-rules", func() File { return manyRules(1000) }},
-		{"1000-rules-with-10000-item-lists", func() File { return File{"big.yaml", []byte(lists + rules)} }},
+		{"1000-rules-with-10000-item-lists", func() File { return File{Name: "big.yaml", Data: []byte(lists + rules)} }},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			f := bb.file()

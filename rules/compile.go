@@ -120,6 +120,10 @@ func compileFiles(files []File, o Options) (*compiler, *Report) {
 	r := &Report{}
 	var last *compiler
 	for _, f := range files {
+		if f.Err != nil {
+			r.Files = append(r.Files, unread(f))
+			continue
+		}
 		col := collector{
 			state: st, page: newPage(f), lookup: o.Lookup,
 			sources: func(s string) bool { return slices.Contains(types, s) },
@@ -138,6 +142,14 @@ func compileFiles(files []File, o Options) (*compiler, *Report) {
 		last = newCompiler(st, o)
 	}
 	return last, r
+}
+
+// unread is the report of a file that cannot be read. It has no lines to point at.
+func unread(f File) FileReport {
+	return FileReport{Name: f.Name, Errors: []Problem{{
+		Code: ErrFileRead, Msg: fmt.Sprintf("read file: %v", f.Err), File: f.Name,
+		Locations: []Location{{ItemType: itemContent, Position: Position{Name: f.Name}}},
+	}}}
 }
 
 // compiler makes rules of the state after one file.

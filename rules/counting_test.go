@@ -8,7 +8,7 @@ import (
 
 func TestCountingInWords(t *testing.T) {
 	t.Parallel()
-	set, r := Compile([]File{{"r.yaml", []byte(`
+	set, r := Compile([]File{{Name: "r.yaml", Data: []byte(`
 - {rule: a, desc: d, condition: evt.type = openat, output: o, priority: INFO, threshold: {count: 5, within: 90s}}
 - {rule: b, desc: d, condition: evt.type = openat, output: o, priority: INFO, threshold: {count: 3, within: 2h, by: [proc.name, "proc.aname[2]"], distinct: fd.name}}
 - {rule: c, desc: d, output: o, priority: INFO, sequence: {of: [a, b], within: 1m, by: [container.id]}}
@@ -51,7 +51,7 @@ func TestTheHashOfARuleChangesWithWhatItCounts(t *testing.T) {
 		"sequence: {of: [a, b], within: 1m}", "sequence: {of: [b, a], within: 1m}", "sequence: {of: [a, b], within: 2m}",
 		"sequence: {of: [a, b], within: 1m, by: [proc.name]}", "tags: [none]",
 	} {
-		set, r := Compile([]File{{"r.yaml", []byte(`
+		set, r := Compile([]File{{Name: "r.yaml", Data: []byte(`
 - {rule: a, desc: d, condition: evt.type = openat, output: o, priority: INFO}
 - {rule: b, desc: d, condition: evt.type = openat, output: o, priority: INFO}
 - {rule: c, desc: d, condition: evt.type = openat, output: o, priority: INFO, ` + counting + `}
@@ -83,7 +83,7 @@ func TestASequenceWithoutAConditionIsChangedLikeAnyRule(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in, r := Inspect([]File{{"r.yaml", []byte(text + tt.text)}}, Options{})
+			in, r := Inspect([]File{{Name: "r.yaml", Data: []byte(text + tt.text)}}, Options{})
 			got := ""
 			if errs := r.Errors(); len(errs) > 0 {
 				got = errs[0].String()

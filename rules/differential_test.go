@@ -570,7 +570,7 @@ func FuzzPlanAgreesWithTheNaiveReading(f *testing.F) {
 			fmt.Fprintf(&y, "- rule: r%d\n  desc: d\n  condition: %q\n  output: .\n  priority: INFO\n  source: %s\n", i, c, g.source)
 		}
 		var events synthetic.Events
-		set, r := Compile([]File{{"r.yaml", []byte(y.String())}}, Options{Lookup: events.Lookup})
+		set, r := Compile([]File{{Name: "r.yaml", Data: []byte(y.String())}}, Options{Lookup: events.Lookup})
 		if set == nil {
 			t.Fatalf("Compile: %v\n%s", r.Err(), y.String())
 		}

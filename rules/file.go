@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/windhover/windhover/rules/library"
 )
@@ -16,6 +16,8 @@ import (
 type File struct {
 	Name string // as errors name it
 	Data []byte
+	// Err says why there is no Data, if the file cannot be read.
+	Err error
 }
 
 // Limits of what is read.
@@ -28,14 +30,25 @@ const (
 // LoadPaths reads rules files, in order. A directory stands for the files in it that
 // end in .yaml or .yml, sorted by name.
 func LoadPaths(paths []string) ([]File, error) {
-	l := loader{}
+	files := LoadEach(paths)
 	var errs []error
-	for _, p := range paths {
-		if err := l.add(p); err != nil {
-			errs = append(errs, err)
+	for _, f := range files {
+		if f.Err != nil {
+			errs = append(errs, fmt.Errorf("read rules %s: %w", f.Name, f.Err))
 		}
 	}
-	return l.files, errors.Join(errs...)
+	files = slices.DeleteFunc(files, func(f File) bool { return f.Err != nil })
+	return files, errors.Join(errs...)
+}
+
+// LoadEach reads what LoadPaths reads, and returns those that cannot be read too, with
+// the reason. Compile reports them as errors.
+func LoadEach(paths []string) []File {
+	l := loader{}
+	for _, p := range paths {
+		l.add(p)
+	}
+	return l.files
 }
 
 // Library returns the rules that Windhover ships.
@@ -65,19 +78,21 @@ func isRules(name string) bool {
 	return ext == ".yaml" || ext == ".yml"
 }
 
-func (l *loader) add(path string) error {
+func (l *loader) add(path string) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return readError(path, err)
+		l.refuse(path, err)
+		return
 	}
 	if !info.IsDir() {
-		return l.read(path)
+		l.read(path)
+		return
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return readError(path, err)
+		l.refuse(path, err)
+		return
 	}
-	var errs []error
 	for _, e := range entries {
 		name := filepath.Join(path, e.Name())
 		if !isRules(name) {
@@ -86,42 +101,49 @@ func (l *loader) add(path string) error {
 		// Kubernetes mounts files as links, so what a link points to decides.
 		info, err := os.Stat(name)
 		if err != nil {
-			errs = append(errs, readError(name, err))
+			l.refuse(name, err)
 			continue
 		}
 		if info.Mode().IsRegular() {
-			errs = append(errs, l.read(name))
+			l.read(name)
 		}
 	}
-	return errors.Join(errs...)
 }
 
-func (l *loader) read(path string) error {
-	if len(l.files) == MaxFiles {
-		return fmt.Errorf("read rules %s: more than %d files", path, MaxFiles)
+func (l *loader) read(path string) {
+	if len(l.files) >= MaxFiles {
+		if len(l.files) == MaxFiles { // said once
+			l.refuse(path, fmt.Errorf("more than %d files", MaxFiles))
+		}
+		return
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return readError(path, err)
+		l.refuse(path, err)
+		return
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, MaxFileSize+1))
 	if err != nil {
-		return readError(path, err)
+		l.refuse(path, err)
+		return
 	}
 	if len(data) > MaxFileSize {
-		return fmt.Errorf("read rules %s: larger than %d MiB", path, MaxFileSize>>20)
+		l.refuse(path, fmt.Errorf("larger than %d MiB", MaxFileSize>>20))
+		return
 	}
-	if l.size += len(data); l.size > MaxSize {
-		return fmt.Errorf("read rules %s: the files are larger than %d MiB together", path, MaxSize>>20)
+	if l.size+len(data) > MaxSize {
+		l.refuse(path, fmt.Errorf("the files are larger than %d MiB together", MaxSize>>20))
+		return
 	}
+	l.size += len(data)
 	l.files = append(l.files, File{Name: path, Data: data})
-	return nil
 }
 
-func readError(path string, err error) error {
+// refuse notes that a file cannot be read.
+func (l *loader) refuse(path string, err error) {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		err = p.Err
+		err = p.Err // it has the path a second time
 	}
-	return fmt.Errorf("read rules %s: %s", path, strings.TrimSpace(err.Error()))
+	l.files = append(l.files, File{Name: path, Err: err})
 }

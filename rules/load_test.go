@@ -19,7 +19,7 @@ import (
 )
 
 func report(text string) *Report {
-	_, r := Compile([]File{{"r.yaml", []byte(text)}}, Options{})
+	_, r := Compile([]File{{Name: "r.yaml", Data: []byte(text)}}, Options{})
 	return r
 }
 
@@ -361,7 +361,7 @@ func TestHostileFilesEndQuicklyAndSmall(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		start := time.Now()
-		set, r := Compile([]File{{"r.yaml", []byte(tt.text)}}, Options{})
+		set, r := Compile([]File{{Name: "r.yaml", Data: []byte(tt.text)}}, Options{})
 		took := time.Since(start)
 		runtime.ReadMemStats(&after)
 		if (set != nil) != tt.fine {
@@ -431,7 +431,7 @@ func TestSelectors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			set, r := Compile([]File{{"r.yaml", []byte(text)}}, tt.o)
+			set, r := Compile([]File{{Name: "r.yaml", Data: []byte(text)}}, tt.o)
 			if set == nil {
 				t.Fatal(r.Err())
 			}
@@ -449,7 +449,7 @@ func TestSelectors(t *testing.T) {
 func TestAppendOutput(t *testing.T) {
 	t.Parallel()
 	text := ruleText("a", "evt.type = open") + strings.Replace(ruleText("b", "evt.type = open"), "priority: INFO", "priority: INFO\n  tags: [x, y]", 1)
-	set, r := Compile([]File{{"r.yaml", []byte(text)}}, Options{Append: []AppendOutput{
+	set, r := Compile([]File{{Name: "r.yaml", Data: []byte(text)}}, Options{Append: []AppendOutput{
 		{Source: "syscall", Output: "program=%proc.name"},
 		{Tags: []string{"x", "y"}, Output: "tagged", Fields: []ExtraField{{Field: "proc.pid"}, {Key: "who", Format: "%proc.name at %evt.num"}}},
 		{Tags: []string{"x", "z"}, Output: "both tags are missing"},
@@ -472,7 +472,7 @@ func TestAppendOutput(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outputs (-want +got):\n%s", diff)
 	}
-	_, r = Compile([]File{{"r.yaml", []byte(text)}}, Options{Append: []AppendOutput{{Output: "%proc.nmae"}, {Fields: []ExtraField{{Field: "no.such"}}}}})
+	_, r = Compile([]File{{Name: "r.yaml", Data: []byte(text)}}, Options{Append: []AppendOutput{{Output: "%proc.nmae"}, {Fields: []ExtraField{{Field: "no.such"}}}}})
 	if n := len(r.Errors()); n != 4 {
 		t.Errorf("wrong fields in outputs that are appended: %d errors, want one for each rule and field: %v", n, r.Err())
 	}
@@ -480,7 +480,7 @@ func TestAppendOutput(t *testing.T) {
 
 func TestLive(t *testing.T) {
 	t.Parallel()
-	a, b := mustCompile(t), mustCompile(t, File{"r.yaml", []byte(ruleText("r", "evt.type = open"))})
+	a, b := mustCompile(t), mustCompile(t, File{Name: "r.yaml", Data: []byte(ruleText("r", "evt.type = open"))})
 	l := NewLive(a)
 	var told []*Set
 	cancel := l.OnSwap(func(s *Set) { told = append(told, s) })
@@ -511,7 +511,7 @@ func TestLibraryCompilesWithoutAWarning(t *testing.T) {
 
 func TestTypesAreThoseThatRulesName(t *testing.T) {
 	t.Parallel()
-	set := mustCompile(t, File{"r.yaml", []byte(ruleText("a", "evt.type in (open, openat) and proc.name = x") +
+	set := mustCompile(t, File{Name: "r.yaml", Data: []byte(ruleText("a", "evt.type in (open, openat) and proc.name = x") +
 		ruleText("b", "not (evt.type != execve or proc.name = y)") + ruleText("c", "evt.num = 0"))})
 	types := set.Types("syscall")
 	var got []string
@@ -537,7 +537,7 @@ func FuzzCompile(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		files := []File{{"r.yaml", []byte(text)}}
+		files := []File{{Name: "r.yaml", Data: []byte(text)}}
 		set, r := Compile(files, Options{})
 		if (set != nil) != r.OK() {
 			t.Fatalf("a set: %v, but the report is fine: %v", set != nil, r.OK())

@@ -24,7 +24,8 @@ are those of Falco's validator; those that begin with LINT_ point at conditions 
 right and probably not meant. docs/rules.md explains them. It needs no privileges and
 watches nothing.
 
-The exit code is 1 if there are errors, and 2 if a file cannot be read.`,
+A file that cannot be read is an error, and the others are checked. The exit code is 1 if
+there are errors.`,
 		Example: `  windhover check my-rules.yaml
   windhover check falco_rules.yaml my-rules.yaml         a file that builds on another
   windhover check --strict rules.d                       warnings fail too
@@ -34,10 +35,7 @@ The exit code is 1 if there are errors, and 2 if a file cannot be read.`,
 			if err := oneOf("format", format, "text", "json", "sarif"); err != nil {
 				return err
 			}
-			files, err := rules.LoadPaths(args)
-			if err != nil {
-				return usage(err)
-			}
+			files := rules.LoadEach(args)
 			in, rep := rules.Inspect(files, rules.Options{})
 			if in != nil {
 				rep.AddLints(lint.Check(in))
@@ -48,9 +46,10 @@ The exit code is 1 if there are errors, and 2 if a file cannot be read.`,
 			if !rep.OK() || strict && len(rep.All()) > 0 {
 				return errReported
 			}
-			if format == "text" {
-				_, err = fmt.Fprintf(c.stdout, "no errors; rules: %d, files: %d\n", len(in.Rules), len(files))
+			if format != "text" {
+				return nil
 			}
+			_, err := fmt.Fprintf(c.stdout, "no errors; rules: %d, files: %d\n", len(in.Rules), len(files))
 			return err
 		},
 	}

@@ -75,6 +75,23 @@ func TestCheckReports(t *testing.T) {
 	}
 }
 
+func TestCheckReportsFilesThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for format, extension := range map[string]string{"text": "txt", "json": "json", "sarif": "sarif"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "rules.yaml")
+			write(t, file, "- rule: r\n  desc: d\n  condition: evt.type = opne\n  output: o\n  priority: INFO\n")
+			code, stdout, stderr := windhover(t, t.Context(), nil, "check", "--format", format, filepath.Join(dir, "none.yaml"), file)
+			if code != exitFailed || stderr != "" {
+				t.Errorf("check: code %d, want %d; stderr %q", code, exitFailed, stderr)
+			}
+			golden(t, filepath.Join("testdata", "check-unread."+extension), strings.ReplaceAll(stdout, filepath.ToSlash(dir)+"/", "/"))
+		})
+	}
+}
+
 func TestCheckStrictFailsOnWarnings(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "r.yaml")

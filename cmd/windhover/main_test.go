@@ -69,7 +69,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"a configuration that is not there", []string{"run", "-c", "/no/such.yaml"}, exitUsage, "/no/such.yaml: no such file or directory"},
 		{"rules with a mistake are not run", []string{"run", "-r", bad, "--set", "server.address="}, exitUsage, bad + `:3:14: `},
 		{"rules with a mistake", []string{"check", bad}, exitFailed, bad + `:3:14: `},
-		{"rules that are not there", []string{"check", "/no/such.yaml"}, exitUsage, "/no/such.yaml"},
+		{"rules that are not there", []string{"check", "/no/such.yaml"}, exitFailed, "/no/such.yaml: read file: no such file or directory"},
 		{"a field that is not there", []string{"fields", "proc.nmae"}, exitUsage, `no field starts with "proc.nmae"; did you mean "proc.name"?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
