@@ -150,12 +150,9 @@ func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exce
 		}
 		old := named(out, x.name)
 		if old == nil {
-			if !x.broken {
-				c.try(func() {
-					if !x.given || !x.listed {
-						x.context.fail(ErrValidate, "exception %q is new to rule %q, so it needs fields and values", x.name, r.name)
-					}
-				})
+			if !x.broken && (!x.given || !x.listed) {
+				c.errors = append(c.errors, x.context.problem(ErrValidate, "exception %q is new to rule %q, so it needs fields and values", x.name, r.name))
+				x.broken = true
 			}
 			c.validate(x, r)
 			out = append(out, x)
@@ -164,11 +161,11 @@ func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exce
 		next := *old
 		next.values = append(append([]exceptionValue{}, old.values...), x.values...)
 		next.context = x.context
-		next.broken = old.broken || x.broken || !c.try(func() {
-			if x.given || len(x.comps) > 0 {
-				x.context.fail(ErrValidate, "exception %q has its fields and comps already: only values can be appended", x.name)
-			}
-		})
+		next.broken = old.broken || x.broken
+		if x.given || len(x.comps) > 0 {
+			c.errors = append(c.errors, x.context.problem(ErrValidate, "exception %q has its fields and comps already: only values can be appended", x.name))
+			next.broken = true
+		}
 		c.validate(&next, r)
 		for i := range out {
 			if out[i] == old {
