@@ -49,6 +49,7 @@ type AppendOutput struct {
 	Source, Rule string
 	Tags         []string
 	Output       string       // text for the end of the output
+	Suggested    bool         // the output also gets the fields that are worth having for the source
 	Fields       []ExtraField // values that alerts carry besides those of the output
 }
 
@@ -57,6 +58,23 @@ type AppendOutput struct {
 type ExtraField struct {
 	Key, Format string
 	Field       string
+}
+
+// text returns what a adds to the output of a rule for a source.
+func (a *AppendOutput) text(source string) string {
+	var parts []string
+	if a.Output != "" {
+		parts = append(parts, a.Output)
+	}
+	if a.Suggested {
+		for _, f := range field.Table() {
+			// One without a value would say <NA> in every alert.
+			if f.Suggested && !f.Missing && f.In(source) {
+				parts = append(parts, strings.ReplaceAll(f.Name, ".", "_")+"=%"+f.Name)
+			}
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 func (a *AppendOutput) matches(r *rule) bool {
@@ -449,8 +467,10 @@ func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
 		text = b.text()
 	}
 	for i := range c.options.Append {
-		if a := &c.options.Append[i]; a.Output != "" && a.matches(r) {
-			text = text.join(" ", located{s: a.Output})
+		if a := &c.options.Append[i]; a.matches(r) {
+			if more := a.text(r.source); more != "" {
+				text = text.join(" ", located{s: more})
+			}
 		}
 	}
 	t, problems := output.ParseWith(text.s, r.source, c.options.Lookup)

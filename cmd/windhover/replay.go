@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/windhover/windhover/cmd/windhover/replay"
@@ -25,12 +26,14 @@ import (
 	"github.com/windhover/windhover/internal/feed"
 	"github.com/windhover/windhover/internal/otlp"
 	"github.com/windhover/windhover/rules"
+	"github.com/windhover/windhover/rules/rulesextension"
 )
 
 // replaySettings are the flags of replay.
 type replaySettings struct {
 	source, matching, output string
-	rules                    []string
+	matchingGiven            bool
+	rules, config, set       []string
 }
 
 func (c *command) replay() *cobra.Command {
@@ -48,20 +51,27 @@ A document that cannot be read is reported with its file and offset, in bytes of
 unpacked text; the others are not affected. A summary goes to standard error. The time of
 an alert is that of the event; documents of source json have the time of their file.
 
+With -c or --set the rules, which of them are on, and what is appended to their outputs are
+as the block windhover_rules of the configuration says; -r and --rule-matching win over it.
+
 With --output json each line has the keys of Falco's JSON, times in UTC. With --output
 otlp each line is an OTLP logs request in JSON.`,
 		Example: `  windhover replay --source k8s_audit audit.log
   windhover replay --source k8s_audit -r k8s_audit_rules.yaml --output json audit.log
   windhover replay --source aws_cloudtrail -r my-rules.yaml trail-*.json.gz
+  windhover replay --source k8s_audit -c windhover.yaml audit.log
   zcat audit.log.gz | windhover replay --source k8s_audit -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			s.matchingGiven = cmd.Flags().Changed("rule-matching")
 			return c.play(cmd.Context(), s, args)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.source, "source", "", "`source` of the documents: "+strings.Join(replaySources(), ", "))
 	f.StringArrayVarP(&s.rules, "rules", "r", nil, "rules `file` or directory, instead of the default rules; may be repeated")
+	f.StringArrayVarP(&s.config, "config", "c", nil, "configuration `file` of run; may be repeated, later ones win")
+	f.StringArrayVar(&s.set, "set", nil, "set one `key=value` of the configuration; may be repeated")
 	f.StringVar(&s.matching, "rule-matching", string(rules.MatchAll), "all: every rule that matches alerts; first: the first one")
 	f.StringVar(&s.output, "output", "text", "text, json or otlp")
 	return cmd
@@ -77,7 +87,11 @@ func (c *command) play(ctx context.Context, s replaySettings, files []string) er
 	); err != nil {
 		return usage(err)
 	}
-	set, err := c.ruleSet(s.rules, rules.Options{Matching: rules.Matching(s.matching)})
+	paths, options, err := c.replayRules(s)
+	if err != nil {
+		return err
+	}
+	set, err := c.ruleSet(paths, options)
 	if err != nil {
 		return err
 	}
@@ -109,6 +123,31 @@ func (c *command) play(ctx context.Context, s replaySettings, files []string) er
 		failed = append(failed, fmt.Errorf("write summary: %w", err))
 	}
 	return errors.Join(failed...)
+}
+
+// replayRules returns where the rules are and what is made of them.
+func (c *command) replayRules(s replaySettings) (paths []string, o rules.Options, err error) {
+	if len(s.config) == 0 && len(s.set) == 0 {
+		return s.rules, rules.Options{Matching: rules.Matching(s.matching)}, nil
+	}
+	l := layers{files: s.config, set: s.set}
+	_, blocks, err := l.load(c.env, factories())
+	if err != nil {
+		return nil, o, err
+	}
+	id := component.NewID(rulesextension.NewFactory().Type())
+	for _, b := range blocks.Extensions {
+		if config, ok := b.Config.(*rulesextension.Config); ok && b.ID == id {
+			paths, o = config.Files, config.Options()
+		}
+	}
+	if len(s.rules) > 0 {
+		paths = s.rules
+	}
+	if s.matchingGiven {
+		o.Matching = rules.Matching(s.matching)
+	}
+	return paths, o, nil
 }
 
 func (c *command) playFile(ctx context.Context, p *replay.Player, file string) error {

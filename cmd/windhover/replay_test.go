@@ -244,6 +244,67 @@ func TestReplayReadsStandardInput(t *testing.T) {
 	}
 }
 
+func TestReplayTakesTheConfigurationOfRun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	rules, audit, config := filepath.Join(dir, "rules.yaml"), filepath.Join(dir, "audit.log"), filepath.Join(dir, "windhover.yaml")
+	write(t, rules, auditRule)
+	write(t, audit, auditLine("create"))
+	write(t, config, `
+extensions:
+  windhover_rules:
+    files: [`+rules+`]
+    rule_matching: first
+    select: [{disable: {rule: exec}}]
+    append_output:
+    - match: {source: k8s_audit}
+      extra_output: by %ka.user.name
+      extra_fields: [ka.verb]
+`)
+	type line struct {
+		Rule, Output string
+		Fields       map[string]any `json:"output_fields"`
+	}
+	appended := map[string]any{"ka.user.name": "mallory", "ka.verb": "create"}
+	both := []line{
+		{"exec", "exec by mallory in web from <NA> groups (a,b) by mallory", map[string]any{
+			"ka.user.name": "mallory", "ka.verb": "create", "ka.target.name": "web", "ka.impuser.name": nil, "ka.user.groups": []any{"a", "b"},
+		}},
+		{"created", "created by mallory", appended},
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []line
+	}{
+		{"a file", []string{"-c", config}, both[1:]},
+		{"a file and a setting", []string{"-c", config, "--set", "extensions::windhover_rules::select=[]"}, both[:1]},
+		{"rule matching that is given wins", []string{"-c", config, "--set", "extensions::windhover_rules::select=[]", "--rule-matching", "all"}, both},
+		{"rules that are given win", []string{"--set", "extensions::windhover_rules::files=[/no/such.yaml]", "-r", rules, "--set", "extensions::windhover_rules::rule_matching=first", "--set", "extensions::windhover_rules::append_output=[{extra_output: by %ka.user.name, extra_fields: [ka.verb]}]"}, both[:1]},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := windhover(t, t.Context(), nil, append([]string{"replay", "--source", "k8s_audit", "--output", "json", audit}, tt.args...)...)
+			if code != exitOK {
+				t.Fatalf("replay: code %d: %s", code, stderr)
+			}
+			var got []line
+			for text := range strings.Lines(stdout) {
+				var l line
+				if err := json.Unmarshal([]byte(text), &l); err != nil {
+					t.Fatalf("%s: %v", text, err)
+				}
+				delete(l.Fields, "evt.time")
+				l.Output = strings.SplitN(l.Output, " ", 3)[2] // after the time and the priority
+				got = append(got, l)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("alerts (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestReplayMistakes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -14,7 +14,7 @@ func hostOnly(ev *event.Event) ([]byte, bool) {
 
 var containerFields = []*Field{
 	{
-		Name: "container.id", Kind: KindText, Doc: "First 12 characters of the container's ID; host for a process that is in no container.",
+		Name: "container.id", Kind: KindText, Suggested: true, Doc: "First 12 characters of the container's ID; host for a process that is in no container.",
 		Text: imageText(func(_ *event.Event, i *event.Image) ([]byte, bool) {
 			if len(i.ContainerID) == 0 {
 				return host, true
@@ -23,7 +23,7 @@ var containerFields = []*Field{
 		}).text(0),
 	},
 	{Name: "container.full_id", Kind: KindText, Doc: "ID of the container; host for a process that is in no container, which is all that is known.", Text: hostOnly},
-	{Name: "container.name", Kind: KindText, Doc: "Name of the container; host for a process that is in no container, which is all that is known.", Text: hostOnly},
+	{Name: "container.name", Kind: KindText, Suggested: true, Doc: "Name of the container; host for a process that is in no container, which is all that is known.", Text: hostOnly},
 	{Name: "container.type", Kind: KindText, Doc: "Runtime of the container; host for a process that is in no container, which is all that is known.", Text: hostOnly},
 	{
 		Name: "container.start_ts", Kind: KindTime, Doc: "Start of the init process of the container's PID namespace.",

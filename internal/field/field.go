@@ -95,6 +95,8 @@ type Field struct {
 	FilterOnly bool
 	// Hidden: not listed unless asked for.
 	Hidden bool
+	// Suggested: what suggested_output adds to outputs of the field's sources.
+	Suggested bool
 	// Clock: the text is a reading of the event's time; as a typed value the field is
 	// that time.
 	Clock bool

@@ -36,7 +36,7 @@ func TestAppendedOutputIsInTheAlert(t *testing.T) {
 		"append_output": []any{
 			map[string]any{
 				"match":        map[string]any{"source": "syscall", "tags": []any{"shell", "process"}, "rule": "Shell"},
-				"extra_output": "pid=%proc.pid",
+				"extra_output": "pid=%proc.pid", "suggested_output": true,
 				"extra_fields": []any{"proc.ppid", "user.uid", map[string]any{"Who": "%proc.name in %proc.pid!"}},
 			},
 			map[string]any{"extra_fields": []any{"evt.type", map[string]any{"proc.name": "not %proc.name"}}},
@@ -72,11 +72,11 @@ func TestAppendedOutputIsInTheAlert(t *testing.T) {
 	if err := json.Unmarshal(line, &got); err != nil {
 		t.Fatalf("line %q: %v", line, err)
 	}
-	if want := "shell sh pid=7"; got.Output != want {
+	if want := "shell sh pid=7 container_id=host container_name=host"; got.Output != want {
 		t.Errorf("output = %q, want %q", got.Output, want)
 	}
 	want := map[string]any{
-		"proc.name": "not sh", "proc.pid": 7.0, "proc.ppid": 0.0, "user.uid": 33.0, "Who": "sh in 7!", "evt.type": "execve",
+		"proc.name": "not sh", "proc.pid": 7.0, "proc.ppid": 0.0, "user.uid": 33.0, "container.id": "host", "container.name": "host", "Who": "sh in 7!", "evt.type": "execve",
 	}
 	if diff := cmp.Diff(want, got.Fields); diff != "" {
 		t.Errorf("output_fields (-want +got):\n%s", diff)
@@ -90,7 +90,7 @@ func TestAppendedOutputIsChecked(t *testing.T) {
 		append AppendOutputConfig
 		want   string
 	}{
-		{"nothing is appended", AppendOutputConfig{}, "append_output[0]: wants extra_output or extra_fields"},
+		{"nothing is appended", AppendOutputConfig{}, "append_output[0]: wants extra_output, extra_fields or suggested_output"},
 		{"a field without a name", AppendOutputConfig{ExtraFields: []any{""}}, "append_output[0]: extra_fields[0]: wants the name of a field"},
 		{"a format that is a number", AppendOutputConfig{ExtraFields: []any{"proc.name", map[string]any{"a": 1}}}, "append_output[0]: extra_fields[1]: wants"},
 		{"too many fields", AppendOutputConfig{ExtraFields: make([]any, 65)}, "extra_fields[64]"},

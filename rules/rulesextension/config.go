@@ -41,6 +41,9 @@ type AppendOutputConfig struct {
 	// ExtraFields are further output fields. An entry is the name of a field, which keeps
 	// its type, or a key with a text in the format of outputs.
 	ExtraFields []any `mapstructure:"extra_fields"`
+	// SuggestedOutput adds to the output the fields that are worth having in every alert
+	// of a source, such as container_id=%container.id.
+	SuggestedOutput bool `mapstructure:"suggested_output"`
 }
 
 // AppendMatchConfig names rules: those that all of it is true for.
@@ -91,8 +94,8 @@ func (c *AppendOutputConfig) validate() error {
 	if len(fields) > maxExtra {
 		errs = append(errs, fmt.Errorf("extra_fields: %d are more than %d", len(fields), maxExtra))
 	}
-	if c.ExtraOutput == "" && len(c.ExtraFields) == 0 {
-		errs = append(errs, errors.New("wants extra_output or extra_fields"))
+	if c.ExtraOutput == "" && len(c.ExtraFields) == 0 && !c.SuggestedOutput {
+		errs = append(errs, errors.New("wants extra_output, extra_fields or suggested_output"))
 	}
 	return errors.Join(errs...)
 }
@@ -151,8 +154,8 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// options is what a valid c says to the compiler.
-func (c *Config) options() rules.Options {
+// Options returns what a valid c says to the compiler.
+func (c *Config) Options() rules.Options {
 	o := rules.Options{Matching: rules.Matching(c.RuleMatching)}
 	if p, ok := rules.ParsePriority(c.Priority); ok {
 		o.MinPriority = &p
@@ -168,7 +171,8 @@ func (c *Config) options() rules.Options {
 		a := &c.AppendOutput[i]
 		fields, _ := a.fields() // valid
 		o.Append = append(o.Append, rules.AppendOutput{
-			Source: a.Match.Source, Rule: a.Match.Rule, Tags: a.Match.Tags, Output: a.ExtraOutput, Fields: fields,
+			Source: a.Match.Source, Rule: a.Match.Rule, Tags: a.Match.Tags,
+			Output: a.ExtraOutput, Suggested: a.SuggestedOutput, Fields: fields,
 		})
 	}
 	return o

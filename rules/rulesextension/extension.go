@@ -137,7 +137,7 @@ func (e *rulesExtension) load() error {
 	if len(files) == 0 {
 		return fmt.Errorf("no rules in %s: a directory is read for files that end in .yaml or .yml", strings.Join(e.config.Files, ", "))
 	}
-	set, report := rules.Compile(files, e.config.options())
+	set, report := rules.Compile(files, e.config.Options())
 	if set == nil {
 		return errors.Join(errors.New("rules have errors"), report.Err())
 	}
