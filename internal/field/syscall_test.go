@@ -874,6 +874,63 @@ func TestTransformers(t *testing.T) {
 	}
 }
 
+// FuzzGetopt reads arguments, writes what was found one option at a time, with the value
+// in a word of its own and in the same word, and reads that: it must be the same. The value of one option is the last that the list has.
+func FuzzGetopt(f *testing.F) {
+	f.Add("-abc\x00-o\x00out\x00-v", "abco:v")
+	f.Add("-vofile\x00--all\x00-o\x00-v\x00-\x00-a", "o:va")
+	f.Add("-x:\x00-c\x00one\x00-ctwo\x00-c", "c::x")
+	f.Add("-o\x00\x00--\x00-o", "o:o")
+	f.Fuzz(func(t *testing.T, text, letters string) {
+		if strings.Contains(letters, "?") {
+			return // an option of this name reads like one that is not known
+		}
+		list := AppendOptions(nil, bytesOf(strings.Split(text, "\x00")...), []byte(letters))
+		var words, joined []string
+		last := map[byte]string{}
+		for i := 0; i < len(list); i++ {
+			if len(list[i]) != 1 {
+				t.Fatalf("AppendOptions(%q, %q) = %q: item %d is no option", text, letters, list, i)
+			}
+			letter := list[i][0]
+			words, joined = append(words, "-"+string(list[i])), append(joined, "-"+string(list[i]))
+			_, after, known := strings.Cut(letters, string(list[i]))
+			switch {
+			case letter == '?':
+				continue
+			case !known || letter == ':':
+				t.Fatalf("AppendOptions(%q, %q) = %q: %q is not among the letters", text, letters, list, letter)
+			case !strings.HasPrefix(after, ":"):
+				last[letter] = string(list[i])
+				continue
+			}
+			if i++; i == len(list) {
+				t.Fatalf("AppendOptions(%q, %q) = %q: the last option has no value", text, letters, list)
+			}
+			words = append(words, string(list[i]))
+			if len(list[i]) > 0 {
+				joined[len(joined)-1] += string(list[i])
+			} else {
+				joined = append(joined, "")
+			}
+			last[letter] = string(list[i])
+		}
+		for _, again := range [][]string{words, joined} {
+			if diff := cmp.Diff(list, AppendOptions(nil, bytesOf(again...), []byte(letters))); diff != "" {
+				t.Fatalf("AppendOptions(%q, %q), and of %q (-first +second):\n%s", text, letters, again, diff)
+			}
+		}
+		args := bytesOf(strings.Split(text, "\x00")...)
+		for letter := range 256 {
+			want, there := last[byte(letter)]
+			got, ok := Option(args, []byte(letters), byte(letter))
+			if letter != '?' && (ok != there || string(got) != want) {
+				t.Fatalf("Option(%q, %q, %q) = %q, %t; want %q, %t", text, letters, rune(letter), got, ok, want, there)
+			}
+		}
+	})
+}
+
 func FuzzLookup(f *testing.F) {
 	for _, name := range boundExamples {
 		f.Add(name, Syscall)
