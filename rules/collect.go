@@ -81,11 +81,11 @@ type collector struct {
 	page     *page
 	sources  func(string) bool
 	lookup   func(text, source string) (*field.Field, error)
-	errors   []Problem
-	warnings []Problem
+	errors   problems
+	warnings problems
 }
 
-func (c *collector) warn(p Problem) { c.warnings = append(c.warnings, p) }
+func (c *collector) warn(p Problem) { c.warnings.add(p) }
 
 // kinds are the kinds of items in the order in which the first key is looked for.
 var kinds = []struct {
@@ -113,7 +113,7 @@ func (c *collector) read() {
 		p.Excerpt = c.page.line(p.Line)
 		p.Width = max(len(strings.TrimSpace(p.Excerpt)), 1)
 		p.Column = len(p.Excerpt) - len(strings.TrimLeft(p.Excerpt, " \t")) + 1
-		c.errors = append(c.errors, p)
+		c.errors.add(p)
 		return
 	}
 	for _, doc := range docs {
@@ -128,13 +128,16 @@ func (c *collector) read() {
 		case n.Kind == 0 || isNull(n):
 			continue
 		case n.Kind == yaml.ScalarNode:
-			c.errors = append(c.errors, root.problem(ErrYAMLValidate, "the document is text, not a list of rules, macros and lists"))
+			c.errors.add(root.problem(ErrYAMLValidate, "the document is text, not a list of rules, macros and lists"))
 			continue
 		case n.Kind != yaml.SequenceNode:
-			c.errors = append(c.errors, root.problem(ErrYAMLValidate, "the document is a mapping, not a list of rules, macros and lists: start each with \"- \""))
+			c.errors.add(root.problem(ErrYAMLValidate, "the document is a mapping, not a list of rules, macros and lists: start each with \"- \""))
 			continue
 		}
 		for _, item := range n.Content {
+			if c.errors.full() {
+				return
+			}
 			c.item(root, resolve(item))
 		}
 	}
@@ -147,7 +150,7 @@ func (c *collector) item(root *context, n *yaml.Node) {
 	}
 	if n.Kind != yaml.MappingNode {
 		at := root.in("rules content item", "", n)
-		c.errors = append(c.errors, at.problem(ErrYAMLValidate, "an item is a mapping, not %s", kindName(n)))
+		c.errors.add(at.problem(ErrYAMLValidate, "an item is a mapping, not %s", kindName(n)))
 		return
 	}
 	for _, k := range kinds {
@@ -174,7 +177,7 @@ func (c *collector) try(f func()) (ok bool) {
 		switch r := recover().(type) {
 		case nil:
 		case stop:
-			c.errors = append(c.errors, r.p)
+			c.errors.add(r.p)
 			ok = false
 		case ended:
 			ok = false
@@ -191,6 +194,9 @@ func (c *collector) unknownKeys(at *context, n *yaml.Node, kind string, known []
 		key := resolve(n.Content[i])
 		if key.Value == kind || slices.Contains(known, key.Value) {
 			continue
+		}
+		if c.warnings.full() {
+			return
 		}
 		p := at.in("value for", key.Value, n.Content[i]).problem(WarnUnknownKey, "unknown key %q: it is ignored", key.Value)
 		p.Hint = didYouMean(key.Value, known)
@@ -400,7 +406,7 @@ func (c *collector) define(at *context, n *yaml.Node) {
 		}
 	})
 	if exists && old.sourceGiven && r.sourceGiven && old.source != r.source {
-		c.errors = append(c.errors, at.problem(ErrValidate, "rule %q has source %q, and is defined again with source %q", at.itemName, old.source, r.source))
+		c.errors.add(at.problem(ErrValidate, "rule %q has source %q, and is defined again with source %q", at.itemName, old.source, r.source))
 		r.known, r.sourceUnread = false, true
 	}
 	c.try(func() { r.exceptions = c.exceptions(at, n, r) })
@@ -442,7 +448,7 @@ func (c *collector) missing(at *context, n *yaml.Node, exists bool) []string {
 	case exists:
 		p.Hint = "to change the earlier rule, say under override what is done with each key"
 	}
-	c.errors = append(c.errors, p)
+	c.errors.add(p)
 	return keys
 }
 

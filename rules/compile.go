@@ -185,8 +185,8 @@ type compiler struct {
 	rules    []*Rule
 	exprs    []ir.Expr
 	read     []readRule // what rules and exprs were made of
-	errors   []Problem
-	warnings []Problem
+	errors   problems
+	warnings problems
 }
 
 // readRule is a rule as it was read.
@@ -225,6 +225,8 @@ func (c *compiler) run(incomplete bool) {
 	c.macroLoops()
 	for _, r := range c.state.rules.order {
 		switch {
+		case c.errors.full():
+			return
 		case r.known:
 			c.rule(r, usedMacros)
 		case r.sourceUnread && r.conditionContext != nil:
@@ -241,12 +243,12 @@ func (c *compiler) run(incomplete bool) {
 	}
 	for _, m := range c.state.macros.order {
 		if !usedMacros[m.name] {
-			c.warnings = append(c.warnings, m.context.problem(WarnUnusedMacro, "no rule or macro uses macro %q", m.name))
+			c.warnings.add(m.context.problem(WarnUnusedMacro, "no rule or macro uses macro %q", m.name))
 		}
 	}
 	for _, l := range c.state.lists.order {
 		if !c.usedLists[l] {
-			c.warnings = append(c.warnings, l.context.problem(WarnUnusedList, "no rule, macro or list uses list %q", l.name))
+			c.warnings.add(l.context.problem(WarnUnusedList, "no rule, macro or list uses list %q", l.name))
 		}
 	}
 }
@@ -297,7 +299,7 @@ func (c *compiler) macroLoops() {
 			text := c.macroTexts[m.name]
 			p := m.conditionContext.textProblem(ErrValidate, text, use.Span, msg, hint)
 			p.Locations = append(p.Locations, m.conditionContext.conditionContext(text.s, use.Start))
-			c.errors = append(c.errors, p)
+			c.errors.add(p)
 			this.Broken = true
 		}
 	}
@@ -346,7 +348,7 @@ func (c *compiler) reaches(from, to string, seen map[string]bool) bool {
 // was read from; nil if it has errors, which are reported.
 func (c *compiler) parse(t located, at *context) (syntax.Expr, located) {
 	if i := strings.IndexByte(t.s, 0); i >= 0 {
-		c.errors = append(c.errors, at.textProblem(ErrCompileCondition, t, syntax.Span{Start: i, End: i + 1}, "a condition cannot hold a NUL byte", ""))
+		c.errors.add(at.textProblem(ErrCompileCondition, t, syntax.Span{Start: i, End: i + 1}, "a condition cannot hold a NUL byte", ""))
 		return nil, t
 	}
 	text := c.expand(t, true)
@@ -368,7 +370,7 @@ func (c *compiler) parse(t located, at *context) (syntax.Expr, located) {
 		p.Hint = didYouMean(err.Word, err.Known)
 	}
 	p.Locations = append(p.Locations, at.conditionContext(text.s, err.Start))
-	c.errors = append(c.errors, p)
+	c.errors.add(p)
 	return nil, text
 }
 
@@ -432,11 +434,15 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 		p := errors[unknown]
 		p.Code = WarnUnknownFilter
 		p.Msg += ": the rule is left out"
-		c.warnings = append(c.warnings, p)
+		c.warnings.add(p)
 		return
 	}
-	c.warnings = append(c.warnings, warnings...)
-	c.errors = append(c.errors, errors...)
+	for _, p := range warnings {
+		c.warnings.add(p)
+	}
+	for _, p := range errors {
+		c.errors.add(p)
+	}
 	if expr == nil || tmpl == nil {
 		return
 	}
@@ -460,7 +466,7 @@ func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
 		p := r.outputContext.textProblem(WarnDeprecated, text, syntax.Span{Start: i, End: i + len("%container.info")},
 			"%container.info is deprecated: it is left out", "name the fields, such as %container.id")
 		p.Item, p.Name, p.Field = "rule", r.name, "container.info"
-		c.warnings = append(c.warnings, p)
+		c.warnings.add(p)
 		var b textBuilder
 		b.add(text.slice(0, i))
 		b.add(text.slice(i+len("%container.info"), len(text.s)))
@@ -480,10 +486,10 @@ func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
 		if r.skipUnknown {
 			q.Code = WarnUnknownFilter
 			q.Msg += ": the rule is left out"
-			c.warnings = append(c.warnings, q)
+			c.warnings.add(q)
 			return nil, false
 		}
-		c.errors = append(c.errors, q)
+		c.errors.add(q)
 	}
 	if len(problems) > 0 {
 		return nil, true
@@ -493,14 +499,14 @@ func (c *compiler) output(r *rule) (t *output.Template, ok bool) {
 			p := r.outputContext.textProblem(WarnDeprecated, text, syntax.Span{Start: i, End: i + len(name)},
 				fmt.Sprintf("field %s is deprecated: it has no value", name), "")
 			p.Item, p.Name, p.Field = "rule", r.name, name
-			c.warnings = append(c.warnings, p)
+			c.warnings.add(p)
 		}
 	}
 	for _, f := range t.Fields() {
 		if f.Missing && !slices.Contains(check.DeprecatedFields, f.Name) {
 			p := r.outputContext.problem(WarnExtension, "no source delivers field %s yet: it prints as <NA>", f.Name)
 			p.Item, p.Name, p.Field = "rule", r.name, f.Name
-			c.warnings = append(c.warnings, p)
+			c.warnings.add(p)
 		}
 	}
 	return t, true
@@ -524,7 +530,7 @@ func (c *compiler) extra(r *rule) []Extra {
 			for _, p := range problems {
 				q := r.outputContext.problem(ErrCompileOutput, "output that is appended: %s", p.Msg)
 				q.Hint, q.Item, q.Name = p.Hint, "rule", r.name
-				c.errors = append(c.errors, q)
+				c.errors.add(q)
 			}
 			if len(problems) > 0 {
 				continue
@@ -558,7 +564,7 @@ func (c *compiler) add(r *rule, x ir.Expr, t *output.Template, text located) {
 			p := r.conditionContext.problem(WarnNoEventType, "the rule names no event types, so it needs every event: that costs much")
 			p.Hint = "start the condition with evt.type in (...)"
 			p.Width = 1
-			c.warnings = append(c.warnings, p)
+			c.warnings.add(p)
 		}
 	}
 	out := &Rule{

@@ -243,7 +243,7 @@ func (c *compiler) members(r *rule) bool {
 		}
 		p := r.of[i].problem(ErrValidate, "%s", msg)
 		p.Hint = hint
-		c.errors = append(c.errors, p)
+		c.errors.add(p)
 		ok = false
 	}
 	return ok
@@ -270,7 +270,7 @@ func (c *compiler) incompleteSequences() {
 		}
 		for i, name := range r.sequence.Of {
 			if !slices.ContainsFunc(c.rules, func(m *Rule) bool { return m.Name == name }) {
-				c.warnings = append(c.warnings, r.of[i].problem(WarnExtension, "rule %q is left out, so the sequence never alerts", name))
+				c.warnings.add(r.of[i].problem(WarnExtension, "rule %q is left out, so the sequence never alerts", name))
 			}
 		}
 	}

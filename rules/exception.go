@@ -47,6 +47,9 @@ func (c *collector) readExceptions(at *context, n *yaml.Node) []*exception {
 	}
 	var out []*exception
 	for _, entry := range node.Content {
+		if c.errors.full() {
+			break
+		}
 		entry = resolve(entry)
 		in := all.in("exception", "", entry)
 		x := &exception{}
@@ -130,6 +133,9 @@ func (c *collector) exceptionValue(in *context, n *yaml.Node, depth int) excepti
 func (c *collector) exceptions(at *context, n *yaml.Node, r *rule) []*exception {
 	var out []*exception
 	for _, x := range c.readExceptions(at, n) {
+		if c.errors.full() {
+			break
+		}
 		if named(out, x.name) != nil {
 			p := x.context.problem(WarnExceptionNameNotUnique, "exception %q is defined twice in the same rule", x.name)
 			p.Hint = "give it another name"
@@ -145,13 +151,16 @@ func (c *collector) exceptions(at *context, n *yaml.Node, r *rule) []*exception 
 func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exception {
 	out := append([]*exception{}, r.exceptions...)
 	for _, x := range c.readExceptions(at, n) {
+		if c.errors.full() {
+			break
+		}
 		if !x.listed {
 			c.warn(x.context.problem(WarnAppendNoValues, "exception %q is appended to without values", x.name))
 		}
 		old := named(out, x.name)
 		if old == nil {
 			if !x.broken && (!x.given || !x.listed) {
-				c.errors = append(c.errors, x.context.problem(ErrValidate, "exception %q is new to rule %q, so it needs fields and values", x.name, r.name))
+				c.errors.add(x.context.problem(ErrValidate, "exception %q is new to rule %q, so it needs fields and values", x.name, r.name))
 				x.broken = true
 			}
 			c.validate(x, r)
@@ -163,7 +172,7 @@ func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exce
 		next.context = x.context
 		next.broken = old.broken || x.broken
 		if x.given || len(x.comps) > 0 {
-			c.errors = append(c.errors, x.context.problem(ErrValidate, "exception %q has its fields and comps already: only values can be appended", x.name))
+			c.errors.add(x.context.problem(ErrValidate, "exception %q has its fields and comps already: only values can be appended", x.name))
 			next.broken = true
 		}
 		c.validate(&next, r)

@@ -356,6 +356,9 @@ func TestHostileFilesEndQuicklyAndSmall(t *testing.T) {
 		{"a condition that nests", ruleText("r", strings.Repeat("(", 3000)+"evt.type=open"+strings.Repeat(")", 3000)), false},
 		{"a long condition", ruleText("r", "evt.type=open"+strings.Repeat(" and evt.type=open", 60_000)), false},
 		{"a regular expression that repeats", ruleText("r", `evt.type = open and proc.name regex "((a{1,100}){1,100}){1,100}"`), false},
+		{"a condition full of mistakes", ruleText("r", "evt.type = open"+strings.Repeat(" or a.b = 1", 15_000)), false},
+		{"exceptions full of mistakes", ruleText("r", "evt.type = open") + "  exceptions: [" + strings.Repeat("{name: x},", 40_000) + "]\n", false},
+		{"macros full of mistakes", strings.Repeat("- {macro: x}\n", 50_000), false},
 		{"bytes that are no text", "- rule: \xff\xfe\x00", false},
 	} {
 		var before, after runtime.MemStats
@@ -372,6 +375,42 @@ func TestHostileFilesEndQuicklyAndSmall(t *testing.T) {
 		t.Logf("%s: %v of 100ms, %d of 50 MB", tt.name, took.Round(time.Microsecond), allocated)
 		if allocated > 50 {
 			t.Errorf("%s: allocated %d MB, want at most 50", tt.name, allocated)
+		}
+	}
+}
+
+func TestProblemsOfAFileAreBounded(t *testing.T) {
+	t.Parallel()
+	r := report(strings.Repeat("- {macro: x}\n", 2*maxProblems))
+	errs := r.Files[0].Errors
+	if len(errs) != maxProblems+1 {
+		t.Fatalf("%d errors are kept, want %d and one that says there are more", len(errs), maxProblems)
+	}
+	last := errs[maxProblems]
+	if want := "r.yaml:1001:3: there are more than 1000 problems like this in the file: the others are left out"; last.String() != want {
+		t.Errorf("last error %q, want %q", last.String(), want)
+	}
+	r = report(ruleText("r", "evt.type = open"+strings.Repeat(" or a.b = 1", 200)))
+	errs = r.Files[0].Errors
+	if last := errs[len(errs)-1]; len(errs) != 101 || !strings.Contains(last.Msg, "more than 100 problems in the condition") {
+		t.Errorf("a condition with 200 mistakes: %d errors, the last %q", len(errs), last.Msg)
+	}
+}
+
+func TestPlacesInLongLines(t *testing.T) {
+	t.Parallel()
+	for _, filler := range []string{"a", "é", "語"} {
+		for _, n := range []int{10, 2000, 2047, 2048, 5000} {
+			text := "- rule: r\n  desc: d\n  output: o\n  priority: INFO\n  condition: proc.name = '" + strings.Repeat(filler, n) + "' and proc.nmae = x or evt.type = open\n"
+			p := report(text).Errors()[0]
+			if want := 33 + n; p.Line != 5 || p.Column != want {
+				t.Errorf("after %d times %q: place %d:%d, want 5:%d", n, filler, p.Line, p.Column, want)
+			}
+			line, mark := p.mark()
+			runes := []rune(line)
+			if at := strings.Index(mark, "^"); string(runes[at:at+len("proc.nmae")]) != "proc.nmae" || len(runes) > 200 {
+				t.Errorf("after %d times %q:\n%s\n%s", n, filler, line, mark)
+			}
 		}
 	}
 }

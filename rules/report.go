@@ -48,6 +48,26 @@ type Problem struct {
 	Locations []Location
 }
 
+// maxProblems is how many errors, and how many warnings, are kept of a file. Hostile
+// files could have one for every few bytes.
+const maxProblems = 1000
+
+// problems are those of one file.
+type problems []Problem
+
+// add adds p, or a last problem that says there are more.
+func (ps *problems) add(p Problem) {
+	if len(*ps) == maxProblems {
+		p.Msg, p.Hint = fmt.Sprintf("there are more than %d problems like this in the file: the others are left out", maxProblems), ""
+	}
+	if !ps.full() {
+		*ps = append(*ps, p)
+	}
+}
+
+// full reports whether nothing more is kept.
+func (ps *problems) full() bool { return len(*ps) > maxProblems }
+
 // Location is one step of the way to the place of a problem. Lines and columns count
 // from 0.
 type Location struct {
@@ -192,10 +212,30 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
+// maxMark is the longest mark under an excerpt.
+const maxMark = 1000
+
 // mark returns the excerpt, cut to what fits a screen, and the mark under it.
 func (p *Problem) mark() (line, mark string) {
-	runes := []rune(p.Excerpt)
-	at := p.Column - 1
+	const side = 80
+	excerpt, at := p.Excerpt, p.Column-1
+	cut := at > 2*side // lines may be as long as a file
+	if cut {
+		for range at - side - 1 {
+			if excerpt == "" {
+				return "", ""
+			}
+			_, n := utf8.DecodeRuneInString(excerpt)
+			excerpt = excerpt[n:]
+		}
+		at = side + 1
+	}
+	end := 0
+	for n := 0; n <= at+max(min(p.Width, maxMark), 1)+side && end < len(excerpt); n++ {
+		_, size := utf8.DecodeRuneInString(excerpt[end:])
+		end += size
+	}
+	runes := []rune(excerpt[:end])
 	if len(runes) == 0 || at < 0 || at > len(runes) {
 		return "", ""
 	}
@@ -203,11 +243,10 @@ func (p *Problem) mark() (line, mark string) {
 	for indent < len(runes) && indent < at && (runes[indent] == ' ' || runes[indent] == '\t') {
 		indent++
 	}
-	const side = 80
-	from, to := max(indent, at-side), min(len(runes), at+max(p.Width, 1)+side)
+	from, to := max(indent, at-side), min(len(runes), at+max(min(p.Width, maxMark), 1)+side)
 	width := max(min(p.Width, to-at), 1)
 	var l, m strings.Builder
-	if from > indent {
+	if from > indent || cut {
 		l.WriteString("...")
 		m.WriteString("   ")
 	}
@@ -219,7 +258,7 @@ func (p *Problem) mark() (line, mark string) {
 	}
 	m.WriteString(strings.Repeat(" ", at-from))
 	m.WriteString(strings.Repeat("^", width))
-	if to < len(runes) {
+	if to < len(runes) || end < len(excerpt) {
 		l.WriteString("...")
 	}
 	return l.String(), m.String()

@@ -126,7 +126,7 @@ func (c *compiler) checkPlugins() {
 			}
 		}
 		if !satisfied {
-			c.errors = append(c.errors, req.context.problem(ErrValidate,
+			c.errors.add(req.context.problem(ErrValidate,
 				"plugin requirement not satisfied: nothing built in stands for %s", strings.Join(wants, " or ")))
 		}
 	}

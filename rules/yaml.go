@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -22,7 +23,9 @@ const (
 type page struct {
 	name  string
 	data  []byte
-	lines []int // offset of each line
+	lines []int         // offset of each line
+	text  string        // data, once a long line was asked for: excerpts share it
+	long  map[int][]int // the steps of long lines
 }
 
 func newPage(f File) *page {
@@ -44,7 +47,13 @@ func (p *page) line(n int) string {
 	if n < len(p.lines) {
 		end = p.lines[n] - 1
 	}
-	return strings.TrimSuffix(string(p.data[start:end]), "\r")
+	if end-start <= 2*stepWidth {
+		return strings.TrimSuffix(string(p.data[start:end]), "\r")
+	}
+	if p.text == "" {
+		p.text = string(p.data)
+	}
+	return strings.TrimSuffix(p.text[start:end], "\r")
 }
 
 // offset returns the offset of a line and column, which count from 1; columns are
@@ -54,11 +63,47 @@ func (p *page) offset(line, column int) int {
 		return len(p.data)
 	}
 	i := p.lines[line-1]
+	if steps := p.steps(line); len(steps) > 0 {
+		n := min((column-1)/stepWidth, len(steps)-1)
+		i, column = steps[n], column-n*stepWidth
+	}
 	for ; column > 1 && i < len(p.data) && p.data[i] != '\n'; column-- {
 		_, n := utf8.DecodeRune(p.data[i:])
 		i += n
 	}
 	return i
+}
+
+// stepWidth is the distance of the characters of a long line whose offsets are kept: it
+// bounds how far a look-up goes.
+const stepWidth = 1024
+
+// steps returns the offsets of every character number stepWidth of a line, from the
+// first on; nil for a short line.
+func (p *page) steps(line int) []int {
+	start, end := p.lines[line-1], len(p.data)
+	if line < len(p.lines) {
+		end = p.lines[line]
+	}
+	if end-start <= 2*stepWidth {
+		return nil
+	}
+	if s, ok := p.long[line]; ok {
+		return s
+	}
+	var s []int
+	for i, n := start, 0; i < end; n++ {
+		if n%stepWidth == 0 {
+			s = append(s, i)
+		}
+		_, size := utf8.DecodeRune(p.data[i:end])
+		i += size
+	}
+	if p.long == nil {
+		p.long = map[int][]int{}
+	}
+	p.long[line] = s
+	return s
 }
 
 // position is the inverse of offset.
@@ -71,7 +116,15 @@ func (p *page) position(offset int) (line, column int) {
 			high = mid
 		}
 	}
-	return low + 1, utf8.RuneCount(p.data[p.lines[low]:min(offset, len(p.data))]) + 1
+	start, before := p.lines[low], 0
+	if steps := p.steps(low + 1); len(steps) > 0 {
+		n, found := slices.BinarySearch(steps, offset)
+		if !found {
+			n--
+		}
+		start, before = steps[n], n*stepWidth
+	}
+	return low + 1, before + utf8.RuneCount(p.data[start:min(offset, len(p.data))]) + 1
 }
 
 // yamlError is a syntax error at a line.

@@ -121,8 +121,22 @@ type walk struct {
 	seen       map[string]bool // macros whose warnings are among the problems
 }
 
+// maxProblems is how many problems of one text are handed out if it has errors. To find
+// what a name was meant to be takes longer than to read it.
+const maxProblems = 100
+
+// full reports whether nothing more is handed out.
+func (w *walk) full() bool { return w.failed && len(w.problems) > maxProblems }
+
 func (w *walk) report(p Problem) {
+	if w.full() {
+		return
+	}
 	p.Macro, p.Whole = w.macro, w.whole
+	if w.failed && len(w.problems) == maxProblems {
+		p.Kind, p.Hint = Invalid, ""
+		p.Msg = fmt.Sprintf("there are more than %d problems in the condition: the rest of it is not checked", maxProblems)
+	}
 	w.problems = append(w.problems, p)
 	w.failed = w.failed || !p.Kind.Warning()
 }
@@ -152,6 +166,9 @@ func (w *walk) expr(x syntax.Expr) ir.Expr {
 		w.whole = x.Span
 		return w.use(x)
 	case *syntax.Check:
+		if w.full() {
+			return nil
+		}
 		w.whole = x.Span
 		w.size++
 		return w.check(x)
