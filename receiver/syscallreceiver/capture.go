@@ -21,6 +21,10 @@ type capture interface {
 	run(ctx context.Context, shard int, f func(lane event.Lane, sample []byte), idle func()) error
 }
 
+// progressEvery is after how many samples of the bulk lane a shard shows how far it has
+// come; in the reserved lane it does so for each.
+const progressEvery = 64
+
 // busySamples is how many samples without a pause say that more of them wait: captures
 // do not call idle more often than that while they have any.
 const busySamples = 4096
@@ -33,6 +37,10 @@ type shard struct {
 	procs  *state.Shard // of table, this shard's
 	index  int
 	shards int
+	peers  *peers
+	// waitAgain is when the next wait for another shard is allowed, nanoseconds since
+	// boot.
+	waitAgain int64
 
 	clock *clock
 	// countRead: nobody else counts what was produced.
@@ -56,6 +64,12 @@ func (s *shard) handle(lane event.Lane, sample []byte) {
 	}
 	e := &s.ev
 	s.last = e.Time
+	if lane == event.LaneReserved || s.handled%progressEvery == 0 {
+		s.peers.all[s.index].reached.Store(e.Time - s.offset)
+	}
+	if s.hasSnap {
+		s.awaitParent(e.Time - s.offset)
+	}
 	switch {
 	case s.hasSnap && (e.Type == event.Execve || e.Type == event.ExecveAt):
 		s.snap.Image.ExecTime = e.Time

@@ -42,6 +42,12 @@ func (p *probe) run(ctx context.Context, shard int, f func(event.Lane, []byte), 
 	return p.Shard(shard).Run(ctx, f, idle)
 }
 
+// pending reports whether the reserved lane of a shard holds unhandled samples.
+func (p *probe) pending(shard int) bool {
+	used, _ := p.Shard(shard).Usage(event.LaneReserved)
+	return used > 0
+}
+
 // abiName returns what metrics call a table of system calls.
 func abiName(a bpf.ABI) string {
 	arm := runtime.GOARCH == "arm64"

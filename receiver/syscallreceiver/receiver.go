@@ -136,6 +136,10 @@ func (r *reading) startCapture() {
 	r.stopCapture = cancel
 	var left sync.WaitGroup
 	shards := r.capture.numShards()
+	peers := &peers{all: make([]progress, shards)}
+	if r.probe != nil {
+		peers.pending = r.probe.pending
+	}
 	for i := range shards {
 		sh := &shard{
 			decoder:   decoder{offset: r.clock.Offset(), source: r.Origin()},
@@ -144,6 +148,7 @@ func (r *reading) startCapture() {
 			procs:     r.table.Shard(i),
 			index:     i,
 			shards:    shards,
+			peers:     peers,
 			clock:     r.clock,
 			countRead: r.probe == nil,
 		}

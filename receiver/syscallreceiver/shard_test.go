@@ -50,7 +50,7 @@ func newTestShard(tb testing.TB, set *rules.Set) (*shard, *ledger.Source, *alert
 		worker: pipeline.NewWorker(pipeline.Settings{
 			Source: origin, Rules: rules.NewLive(set), Ledger: account, Alerts: queue,
 		}),
-		table: table, procs: table.Shard(0), shards: 1,
+		table: table, procs: table.Shard(0), shards: 1, peers: &peers{all: make([]progress, 1)},
 		clock:     newClock(func() int64 { return 0 }),
 		countRead: true,
 	}
