@@ -92,6 +92,16 @@ func TestCheckReportsFilesThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestSARIFRepeatsNoLongLine(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "r.yaml")
+	write(t, file, "- rule: r\n  desc: d\n  output: o\n  priority: INFO\n  condition: evt.type = open"+strings.Repeat(" or proc.nmae = x", 100)+"\n")
+	_, stdout, _ := windhover(t, t.Context(), nil, "check", "--format", "sarif", file)
+	if n := strings.Count(stdout, "proc.nmae = x"); n != 0 || strings.Count(stdout, `"startColumn"`) != 100 {
+		t.Errorf("a line with 100 mistakes: %d regions, want 100; %d copies of its parts, want none", strings.Count(stdout, `"startColumn"`), n)
+	}
+}
+
 func TestCheckStrictFailsOnWarnings(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "r.yaml")

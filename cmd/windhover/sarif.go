@@ -99,6 +99,9 @@ func writeSARIF(w io.Writer, rep *rules.Report) error {
 	return enc.Encode(sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
 }
 
+// maxSnippet is the longest line, in bytes, that is shown with each problem in it.
+const maxSnippet = 1000
+
 func sarifOf(p *rules.Problem, index int) sarifResult {
 	text := p.Msg
 	if p.Hint != "" {
@@ -107,7 +110,7 @@ func sarifOf(p *rules.Problem, index int) sarifResult {
 	loc := sarifLocation{Physical: sarifPhysical{Artifact: sarifArtifact{fileURI(p.File)}}}
 	if p.Line > 0 {
 		loc.Physical.Region = &sarifRegion{StartLine: p.Line, StartColumn: p.Column, EndColumn: p.Column + max(p.Width, 1)}
-		if p.Excerpt != "" {
+		if p.Excerpt != "" && len(p.Excerpt) <= maxSnippet {
 			loc.Physical.Region.Snippet = &sarifText{p.Excerpt}
 		}
 	}
