@@ -266,7 +266,8 @@ func idle() {
 		fail(err)
 	}
 	defer t.stop()
-	const span = 10 * time.Second
+	const span = 20 * time.Second
+	time.Sleep(3 * time.Second) // what starts, starts
 	before := t.cpu()
 	time.Sleep(span)
 	fmt.Printf("\nidle: %.2f %% of a CPU, RSS %.0f MB\n", (t.cpu()-before)/span.Seconds()*100, t.rss())
