@@ -244,6 +244,9 @@ func (a *actor) ptraceChild(request int) error {
 		var status unix.WaitStatus
 		_, _ = unix.Wait4(child.Process.Pid, &status, 0, nil)
 		_ = unix.PtraceDetach(child.Process.Pid)
+		// The stop that was waited for may have been another signal's: then that of the
+		// attachment is still to come, unless this takes it away.
+		_ = unix.Kill(child.Process.Pid, unix.SIGCONT)
 	}
 	stdin.Close()
 	_ = child.Wait()

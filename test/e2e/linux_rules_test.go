@@ -614,7 +614,10 @@ func play(t *testing.T, name, mark string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(t.Context(), self, mark)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self, mark)
+	cmd.WaitDelay = time.Second // its children hold its output open
 	cmd.Env = append(os.Environ(), actorEnv+"="+name, "WINDHOVER_E2E_DIR="+dir)
 	cmd.SysProcAttr = &unix.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
 	if out, err := cmd.CombinedOutput(); err != nil {
