@@ -23,7 +23,7 @@ import (
 // alert should not be late.
 const (
 	maxBatch  = 128
-	batchTime = 5 * time.Millisecond
+	batchTime = 2 * time.Millisecond
 )
 
 const (

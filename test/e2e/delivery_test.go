@@ -222,7 +222,7 @@ exporters:
 	_ = receiver.Wait()
 	flow(outage)
 	// An alert is safe from SIGKILL once it is in the persistent queue, one micro-batch
-	// (20 ms) after its event.
+	// after its event.
 	eventually(t, 10*time.Second, "all alerts are in the persistent queue", func() bool { return d.metric("windhover_queue_usage") == 0 })
 	d.kill()
 
