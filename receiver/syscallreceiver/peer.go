@@ -27,7 +27,7 @@ type progress struct {
 type peers struct {
 	all []progress // by shard
 	// pending reports whether the reserved lane of a shard holds samples that were not
-	// handled. It is nil if only one shard reads.
+	// handled. It is nil where samples are replayed, which one shard does.
 	pending func(shard int) bool
 }
 
