@@ -23,6 +23,7 @@ export BPF2GO_CC := clang-19
 CLANG_FORMAT := clang-format-19
 BPF_SOURCES   = $(shell git ls-files --cached --others --exclude-standard 'bpf/*.c' 'bpf/*.h' 'test/*.c' 'test/*.h')
 # Tests that load BPF programs run one package after the other: they share the kernel.
+# They run anew each time: go test does not see that the daemon they start has changed.
 KERNEL_TESTS  = ./test/...
 PLAIN_TESTS   = $(shell go list ./... | grep -v '/windhover/test/')
 # A package has golden files if a test of it declares the flag.
@@ -96,21 +97,21 @@ generated-check: ## fail where generate, golden or fmt would change something
 .PHONY: test
 test: ## every test that this machine can run, the kernel's included where it has root and BPF
 	go test $(PLAIN_TESTS)
-	go test -p 1 $(KERNEL_TESTS)
+	go test -count=1 -p 1 $(KERNEL_TESTS)
 
 .PHONY: test-race
 test-race: export CGO_ENABLED := 1
 test-race: ## the same under the race detector
 	go test -race $(PLAIN_TESTS)
-	go test -race -p 1 $(KERNEL_TESTS)
+	go test -count=1 -race -p 1 $(KERNEL_TESTS)
 
 .PHONY: test-kernel
 test-kernel: ## system calls against the loaded probe; needs root and BPF
-	WINDHOVER_REQUIRE_KERNEL=1 go test ./test/kernel/...
+	WINDHOVER_REQUIRE_KERNEL=1 go test -count=1 ./test/kernel/...
 
 .PHONY: test-e2e
 test-e2e: ## the binary against a real OTLP receiver; needs root and BPF
-	WINDHOVER_REQUIRE_KERNEL=1 go test ./test/e2e/...
+	WINDHOVER_REQUIRE_KERNEL=1 go test -count=1 ./test/e2e/...
 
 .PHONY: test-collector
 test-collector: collector ## the collector against the live kernel; needs root and BPF
