@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/windhover/windhover/config"
+	"github.com/windhover/windhover/config/fromfalco"
 )
 
 func (c *command) config() *cobra.Command {
@@ -21,7 +24,8 @@ component. Behind each value stands where it was set: a file with its line and c
 variable, a flag, or "default". Secrets are left out. What it prints is a configuration
 file.`,
 		Example: `  windhover config -c windhover.yaml
-  windhover config --reference > windhover.yaml   every key, with what it does`,
+  windhover config --reference > windhover.yaml   every key, with what it does
+  windhover config from-falco /etc/falco/falco.yaml > windhover.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if reference {
@@ -40,6 +44,46 @@ file.`,
 		},
 	}
 	l.register(cmd)
+	cmd.AddCommand(c.configFromFalco())
 	cmd.Flags().BoolVar(&reference, "reference", false, "print the commented reference file instead")
 	return cmd
+}
+
+func (c *command) configFromFalco() *cobra.Command {
+	return &cobra.Command{
+		Use:   "from-falco FILE",
+		Short: "translate a configuration file of Falco",
+		Long: `From-falco prints the configuration that does what a falco.yaml asks for; behind each
+value stands the key it comes from. What cannot be carried over, or not as it was, is
+told on standard error with its line. - is standard input.
+
+docs/falco.md says of every key what becomes of it.`,
+		Example: `  windhover config from-falco /etc/falco/falco.yaml > windhover.yaml
+  windhover config from-falco /etc/falco/falco.yaml | windhover config -c /dev/stdin`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := args[0]
+			in := c.stdin
+			if name != "-" {
+				f, err := os.Open(name)
+				if err != nil {
+					return usage(fmt.Errorf("read configuration of Falco: %w", err))
+				}
+				defer func() { _ = f.Close() }() // opened for reading: nothing is lost
+				in = f
+			}
+			result, err := fromfalco.Convert(in)
+			if err != nil {
+				return usage(fmt.Errorf("%s: %w", name, err))
+			}
+			for _, n := range result.Notes {
+				if _, err := fmt.Fprintf(c.stderr, "%s:%s\n", name, n); err != nil {
+					return err
+				}
+			}
+			return config.Write(c.stdout, result.Config, func(path []string) (above, behind string) {
+				return "", result.From[strings.Join(path, fromfalco.Delimiter)]
+			})
+		},
+	}
 }

@@ -26,7 +26,7 @@ var layers = [][]pkg{
 	{{"internal/document", ""}, {"internal/arch", ""}, {"rules/library", ""}, {"test/require", ""}},
 	{{"internal/event", ""}},
 	{{"internal/ledger", ""}, {"internal/field", ""}, {"internal/source", ""}, {"rules/syntax", ""}, {"bpf/internal/gen", ""}},
-	{{"rules/ir", ""}, {"rules/output", ""}, {"rules/synthetic", ""}, {"internal/state", ""}, {"internal/scap", ""}},
+	{{"rules/ir", ""}, {"rules/output", ""}, {"rules/synthetic", ""}, {"internal/state", ""}},
 	{{"rules/check", ""}, {"rules/plan", ""}, {"rules/pushdown", ""}},
 	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}, {"bpf/internal/gen", ""}},
 	{{"internal/correlate", ""}},
@@ -41,7 +41,10 @@ var layers = [][]pkg{
 		{"exporter/*", sdk},
 		{"rules/rulesextension/...", sdk + " github.com/fsnotify/fsnotify"},
 	},
-	{{"config", "github.com/knadh/koanf go.opentelemetry.io/collector go.yaml.in/yaml/v3"}},
+	{
+		{"config", "github.com/knadh/koanf go.opentelemetry.io/collector go.yaml.in/yaml/v3"},
+		{"config/fromfalco", "go.yaml.in/yaml/v3"},
+	},
 	{{"cmd/*", sdk + " github.com/knadh/koanf github.com/spf13 github.com/prometheus/client_golang" +
 		" github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"}},
 	{{"test/*", sdk + " google.golang.org/grpc"}},
