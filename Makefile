@@ -122,6 +122,18 @@ test-e2e: ## the binary against a real OTLP receiver; needs root and BPF
 test-collector: collector ## the collector against the live kernel; needs root and BPF
 	go test -count=1 -tags collector ./test/collector
 
+.PHONY: stack-tools
+stack-tools: $(TOOLS)/prometheus $(TOOLS)/victorialogs ## the programs that test-stack runs, at pinned versions: minutes, once
+
+.PHONY: test-stack
+test-stack: export WINDHOVER_REQUIRE_KERNEL := 1
+test-stack: stack-tools ## deploy/ in the programs that it is for, a line per claim (ARGS='-run Prometheus'); needs root and BPF
+	cd test/stack && go test -json -count=1 -timeout 40m $(ARGS) ./... | go run ./claims
+
+.PHONY: promtool-test
+promtool-test: $(TOOLS)/prometheus ## the cases of the Prometheus rules
+	cd deploy/prometheus && promtool test rules tests/*.yaml
+
 .PHONY: fuzz
 fuzz: ## every fuzz test, one after the other, TIME each
 	@grep -rHo --include='*_test.go' --exclude-dir=.cache '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r f d; do \
