@@ -36,6 +36,9 @@ It lists the capabilities that the process has. The exit code is 3 if something 
 missing.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if err := raiseCapabilities(); err != nil {
+				return err
+			}
 			w := c.stdout
 			if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 				if _, err := fmt.Fprintf(w, "kernel      Linux %s %s\n", strings.TrimSpace(string(release)), runtime.GOARCH); err != nil {

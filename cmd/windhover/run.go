@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/collector/component"
@@ -95,7 +96,11 @@ A second SIGINT or SIGTERM ends the process at once.
 
 Watching system calls takes the capabilities BPF, PERFMON, SYS_PTRACE and
 DAC_READ_SEARCH, or root. A configuration that only reads Kubernetes audit events takes
-none.`,
+none. Capabilities that are permitted and not effective, as a program file can give them,
+are made effective.
+
+A service manager that set NOTIFY_SOCKET is told when every source watches and what each
+does; with WATCHDOG_USEC it gets signs of life.`,
 		Example: `  windhover run -r my-rules.yaml
   windhover run -c windhover.yaml --set telemetry.logs.level=debug
   windhover run --set exporters.otlp_grpc.endpoint=collector:4317
@@ -118,6 +123,14 @@ func (c *command) watch(ctx context.Context, blocks *host.Blocks) error {
 	logger := newLogger(c.stderr, blocks.Config.Telemetry.Logs)
 	defer func() { _ = logger.Sync() }() // stderr is not buffered
 	limitMemory(blocks.Config.MemoryLimit, logger)
+	if err := raiseCapabilities(); err != nil {
+		return err
+	}
+	manager, err := newNotifier(c.env, os.Getpid())
+	if err != nil {
+		return err
+	}
+	defer manager.close()
 
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -145,11 +158,16 @@ func (c *command) watch(ctx context.Context, blocks *host.Blocks) error {
 	}()
 	defer func() { close(done); <-forwarded }()
 
-	err := host.Run(ctx, host.Settings{
+	err = host.Run(ctx, host.Settings{
 		Blocks: blocks,
 		Build:  component.BuildInfo{Command: "windhover", Description: "Windhover", Version: version},
 		Logger: logger,
 		Reload: reload,
+		Looked: func(o host.Outlook) {
+			if err := manager.tell(o, time.Now()); err != nil {
+				logger.Warn("the service manager does not hear", zap.Error(err))
+			}
+		},
 	})
 	return explain(err)
 }

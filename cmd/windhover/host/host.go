@@ -36,6 +36,19 @@ type Settings struct {
 	Reload <-chan struct{}
 	// Listening, if set, is called with the address of the HTTP server.
 	Listening func(address string)
+	// Looked, if set, is called by the supervisor each time it has looked at the sources,
+	// which is about once a second, and once more when it is about to shut them down.
+	Looked func(Outlook)
+}
+
+// Outlook is what the supervisor sees of the sources.
+type Outlook struct {
+	// Settled is set once every source watches, or has failed to at least once.
+	Settled bool
+	// Stopping is set when nothing is watched any more.
+	Stopping bool
+	// Text says in one line what each source does.
+	Text string
 }
 
 // Host is a running set of components.
@@ -88,6 +101,9 @@ func Run(ctx context.Context, s Settings) error {
 		err = &StartError{err}
 	} else {
 		err = h.supervise(ctx)
+	}
+	if h.Looked != nil {
+		h.Looked(Outlook{Stopping: true, Text: "delivering what is queued"})
 	}
 	h.shutdown(context.WithoutCancel(ctx), giveUp)
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +68,9 @@ func (h *Host) supervise(ctx context.Context) error {
 	for {
 		if done, err := h.check(ctx); done {
 			return err
+		}
+		if h.Looked != nil {
+			h.Looked(h.outlook())
 		}
 		select {
 		case <-ctx.Done():
@@ -236,6 +240,24 @@ func (s *source) fail(ctx context.Context, err error) {
 	}
 	s.phase, s.restart = phaseWaiting, time.After(s.backoff)
 	s.h.Logger.Error("source failed and will start again", zap.Stringer("receiver", s.ID), zap.Error(err), zap.Duration("in", s.backoff))
+}
+
+// outlook describes the sources to whoever started the process.
+func (h *Host) outlook() Outlook {
+	o := Outlook{Settled: true}
+	texts := make([]string, len(h.sources))
+	for i, s := range h.sources {
+		r := s.report()
+		if r.State == ledger.StateStarting.String() && s.currentPhase() != phaseWaiting && r.Restarts == 0 {
+			o.Settled = false
+		}
+		texts[i] = r.Name + " " + r.State
+		if r.Reason != "" {
+			texts[i] += ": " + r.Reason
+		}
+	}
+	o.Text = strings.Join(texts, "; ")
+	return o
 }
 
 // account returns what the receiver keeps in the ledger, if it does.
