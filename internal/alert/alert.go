@@ -22,8 +22,9 @@ import (
 // immutable once it is in a Queue.
 type Alert struct {
 	UID        UID
-	Time       int64 // when it happened, nanoseconds since the Unix epoch
-	Observed   int64 // when it was noticed, nanoseconds since the Unix epoch
+	RecordID   string // identifies the document or log record; empty for system calls
+	Time       int64  // when it happened, nanoseconds since the Unix epoch
+	Observed   int64  // when it was noticed, nanoseconds since the Unix epoch
 	Source     *event.Source
 	Generation uint64 // of the rule set
 	Output     string // rendered
@@ -63,7 +64,9 @@ type Field struct {
 	Value field.Value
 }
 
-// UID identifies an alert: a UUID of version 7, which sorts by time.
+// UID identifies an alert. That of a document or log record is a UUID of version 8, the
+// same each time the rule matches the record; any other is one of version 7, which sorts
+// by time.
 type UID [16]byte
 
 func (u UID) String() string {
@@ -122,6 +125,9 @@ func New(ev *event.Event, r *rules.Rule, generation uint64) *Alert {
 	a.Facts = facts(ev)
 	if ev.Doc == nil {
 		a.keepSyscall(ev)
+	} else {
+		a.RecordID = string(AppendRecordID(buf[:0], ev))
+		a.UID = recordUID(ev.Source.Type, a.RecordID, r.Name)
 	}
 	a.Measure()
 	return a
@@ -185,7 +191,7 @@ const (
 // measure returns how many bytes of memory the alert keeps alive. An image counts in
 // full: the alert may be the last one that holds it.
 func (a *Alert) measure() int64 {
-	n := sizeOfAlert + len(a.Output) + len(a.File.Path) + len(a.Sock.LocalPath) + len(a.Sock.RemotePath)
+	n := sizeOfAlert + len(a.RecordID) + len(a.Output) + len(a.File.Path) + len(a.Sock.LocalPath) + len(a.Sock.RemotePath)
 	for _, fields := range [2][]Field{a.Fields, a.Facts} {
 		for i := range fields {
 			n += sizeOfField + len(fields[i].Value.Text)

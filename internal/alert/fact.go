@@ -21,6 +21,21 @@ var factNames = map[string][]string{
 		"ka.target.namespace", "ka.target.pod.name", "ka.response.code", "ka.useragent", "ka.sourceips",
 		"ka.cluster.name",
 	},
+	"aws_cloudtrail": {
+		"ct.user.principalid", "ct.user", "ct.user.arn", "ct.srcip", "ct.useragent", "ct.recipientaccountid",
+		"ct.user.accountid", "ct.region", "ct.src", "ct.name", "ct.error",
+	},
+	"okta": {
+		"okta.actor.id", "okta.actor.alternateid", "okta.actor.name", "okta.client.ip", "okta.useragent.raw",
+		"okta.evt.type", "okta.result",
+	},
+	"github": {
+		"github.user", "github.type", "github.action", "github.repo.url", "github.repo.name", "github.owner",
+	},
+	"gcp_auditlog": {
+		"gcp.user", "gcp.callerIP", "gcp.userAgent", "gcp.projectId", "gcp.location", "gcp.resourceName",
+		"gcp.serviceName", "gcp.methodName",
+	},
 }
 
 // factFields resolves factNames, without those that no source delivers.

@@ -8,6 +8,10 @@ type Log interface {
 	Text(ev *Event, part LogPart, key string) ([]byte, bool)
 	// Severity returns the number of the severity, 1 to 24, false if it has none.
 	Severity() (int64, bool)
+	// AppendIdentity appends what tells the record from others: the identifier that it
+	// carries, or else something made of all that it says. It is the same for every copy
+	// of the record.
+	AppendIdentity(dst []byte) []byte
 }
 
 // LogPart is a part of a log record that reads as text.

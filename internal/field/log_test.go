@@ -17,6 +17,8 @@ func (record) Text(ev *event.Event, part event.LogPart, key string) ([]byte, boo
 
 func (r record) Severity() (int64, bool) { return r.severity, r.severity != 0 }
 
+func (record) AppendIdentity(dst []byte) []byte { return append(dst, "record"...) }
+
 func TestFieldsOfLogRecords(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, field, want string }{

@@ -52,7 +52,6 @@ type Folder struct {
 	settings Settings
 	priority rules.Priority
 	fields   []*field.Field // of the key; nil: those of the output
-	id       *field.Field   // nil: see Worker.eventID
 
 	mu      sync.Mutex
 	closed  bool
@@ -66,8 +65,9 @@ type Folder struct {
 // entry is an alert that is watched for repeats.
 type entry struct {
 	key        string
-	end        time.Time    // of the window
-	alert      *alert.Alert // nil: it is being made
+	end        time.Time     // of the window
+	alert      *alert.Alert  // nil: it is being made …
+	made       chan struct{} // … until this is closed
 	fold       alert.Fold
 	bytes      int64
 	prev, next *entry
@@ -86,13 +86,6 @@ func New(s Settings) (*Folder, error) {
 			return nil, fmt.Errorf("fold by %s: %w", name, err)
 		}
 		f.fields = append(f.fields, fd)
-	}
-	if name := eventID[s.Type]; name != "" {
-		id, err := field.Lookup(name, s.Type)
-		if err != nil {
-			panic(fmt.Sprintf("BUG: fold: look up %s: %v", name, err))
-		}
-		f.id = id
 	}
 	return f, nil
 }
@@ -133,14 +126,19 @@ func (w *Worker) Repeats(ev *event.Event, r *rules.Rule) bool {
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
-		return false
-	}
 	e := f.entries[string(w.key)]
+	for e != nil && e.alert == nil {
+		// Another goroutine makes the first alert of this key at this moment, which takes
+		// microseconds. Two first ones would be one too many.
+		f.mu.Unlock()
+		<-e.made
+		f.mu.Lock()
+		e = f.entries[string(w.key)]
+	}
 	switch {
-	case e == nil:
-	case e.alert == nil:
+	case f.closed:
 		return false
+	case e == nil:
 	case !now.Before(e.end) && f.finish(e, endOfWindow, now):
 	default:
 		w.count(e, ev, p)
@@ -163,10 +161,9 @@ func (w *Worker) count(e *entry, ev *event.Event, p *parts) {
 	w.f.stats.Open++
 	before := e.bytes
 	if len(fold.EventIDs) < maxEventIDs {
-		if id := w.eventID(ev); id != "" {
-			fold.EventIDs = append(fold.EventIDs, id)
-			e.bytes += sizeOfText + int64(len(id))
-		}
+		id := w.eventID(ev)
+		fold.EventIDs = append(fold.EventIDs, id)
+		e.bytes += sizeOfText + int64(len(id))
 	}
 	if fold.Values == nil && len(p.changing) > 0 {
 		fold.Values = make([]alert.FoldValues, len(p.changing))
@@ -205,20 +202,16 @@ func (w *Worker) add(v *alert.FoldValues, fd *field.Field, ev *event.Event) int6
 	return sizeOfText + int64(len(text))
 }
 
-// eventID returns what identifies ev: the identifier it came with, or its time and
-// thread.
+// eventID returns what identifies ev: the identifier of its document or log record, or
+// the time and thread of a system call.
 func (w *Worker) eventID(ev *event.Event) string {
-	id := w.value[:0]
-	if w.f.id != nil {
-		id, _ = field.AppendValueText(id, w.f.id, ev)
-	} else {
+	id := alert.AppendRecordID(w.value[:0], ev)
+	if len(id) == 0 {
 		id = strconv.AppendInt(id, ev.Time, 10)
-		if ev.TID != 0 {
-			id = strconv.AppendInt(append(id, '/'), int64(ev.TID), 10)
-		}
+		id = strconv.AppendInt(append(id, '/'), int64(ev.TID), 10)
 	}
 	w.value = id
-	return string(id[:min(len(id), maxValueBytes)])
+	return string(id)
 }
 
 // Opened says what became of a match that repeats nothing: it is the alert a, or nil if
@@ -232,6 +225,7 @@ func (w *Worker) Opened(a *alert.Alert) {
 	f := w.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	close(e.made)
 	if f.closed {
 		return
 	}
@@ -269,7 +263,7 @@ func (f *Folder) evict(now time.Time) bool {
 }
 
 func (f *Folder) insert(key string, now time.Time) *entry {
-	e := &entry{key: key, end: now.Add(f.settings.Config.Window), bytes: sizeOfEntry + int64(len(key)), prev: f.last}
+	e := &entry{key: key, made: make(chan struct{}), end: now.Add(f.settings.Config.Window), bytes: sizeOfEntry + int64(len(key)), prev: f.last}
 	if f.last != nil {
 		f.last.next = e
 	} else {

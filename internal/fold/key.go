@@ -23,9 +23,6 @@ var volatile = map[string]bool{
 	"json.rawtime": true, "jevt.rawtime": true,
 }
 
-// eventID are the fields that identify an event where it came from, by source type.
-var eventID = map[string]string{"k8s_audit": "ka.auditid", "aws_cloudtrail": "ct.id"}
-
 func isVolatile(f *field.Field) bool {
 	return f.Clock || f.Kind == field.KindTime || f.Kind == field.KindDuration || volatile[f.Name]
 }

@@ -65,11 +65,12 @@ func (a *attributes) double(key string, f float64) {
 	}
 }
 
-// list puts a list of texts, unless it is empty. It is cut to what fits.
-func (a *attributes) list(key string, items []string) {
+// list puts a list of texts, unless it is empty. It is cut to what fits; list returns
+// how many that are.
+func (a *attributes) list(key string, items []string) int {
 	items = items[:min(len(items), maxListItems)]
 	if len(items) == 0 {
-		return
+		return 0
 	}
 	size := 0
 	for i, s := range items {
@@ -80,13 +81,14 @@ func (a *attributes) list(key string, items []string) {
 		}
 	}
 	if !a.admit(key, size) {
-		return
+		return 0
 	}
 	l := a.m.PutEmptySlice(key)
 	l.EnsureCapacity(len(items))
 	for _, s := range items {
 		l.AppendEmpty().SetStr(text(s))
 	}
+	return len(items)
 }
 
 // text returns s as OTLP allows it: valid UTF-8, no longer than a value may be. File

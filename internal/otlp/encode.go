@@ -30,6 +30,7 @@ const (
 	AttributeRuleName     = "security_rule.name"
 	AttributeRuleTags     = "windhover.rule.tags"
 	AttributeSourceType   = "windhover.source.type"
+	AttributeRecordID     = "windhover.record.id"
 	AttributeOutputFields = "falco.output_fields"
 	AttributeHostName     = "host.name"
 	// PrefixDrop begins the attributes of a notice that a source lost events.
@@ -83,7 +84,43 @@ var facts = map[string]struct {
 	"ka.useragent":          {"user_agent.original", false},
 	"ka.sourceips":          {"client.address", false},
 	"ka.cluster.name":       {"k8s.cluster.name", true},
+
+	"ct.user.principalid":    {"user.id", false},
+	"ct.user":                {"user.name", false},
+	"ct.user.arn":            {"windhover.aws.user.arn", false},
+	"ct.srcip":               {"client.address", false},
+	"ct.useragent":           {"user_agent.original", false},
+	"ct.recipientaccountid":  {"cloud.account.id", false},
+	"ct.user.accountid":      {"cloud.account.id", false},
+	"ct.region":              {"cloud.region", false},
+	"ct.src":                 {"windhover.event.service", false},
+	"ct.name":                {"windhover.event.action", false},
+	"ct.error":               {"error.type", false},
+	"okta.actor.id":          {"user.id", false},
+	"okta.actor.alternateid": {"user.name", false},
+	"okta.actor.name":        {"user.full_name", false},
+	"okta.client.ip":         {"client.address", false},
+	"okta.useragent.raw":     {"user_agent.original", false},
+	"okta.evt.type":          {"windhover.event.action", false},
+	"okta.result":            {"windhover.event.outcome", false},
+	"github.user":            {"user.name", false},
+	"github.type":            {"windhover.event.action", false},
+	"github.action":          {"windhover.github.action", false},
+	"github.repo.url":        {"vcs.repository.url.full", false},
+	"github.repo.name":       {"vcs.repository.name", false},
+	"github.owner":           {"vcs.owner.name", false},
+	"gcp.user":               {"user.name", false},
+	"gcp.callerIP":           {"client.address", false},
+	"gcp.userAgent":          {"user_agent.original", false},
+	"gcp.projectId":          {"cloud.account.id", false},
+	"gcp.location":           {"cloud.region", false},
+	"gcp.resourceName":       {"cloud.resource_id", false},
+	"gcp.serviceName":        {"windhover.event.service", false},
+	"gcp.methodName":         {"windhover.event.action", false},
 }
+
+// providers are the clouds that sources tell of, as the conventions call them.
+var providers = map[string]string{field.CloudTrail: "aws", field.GCPAudit: "gcp"}
 
 // listAttributes are those whose value is a list in the conventions, even of one.
 var listAttributes = map[string]bool{
@@ -114,7 +151,7 @@ func EncodeAlerts(alerts []*alert.Alert, res Resource) plog.Logs {
 			records = scope.LogRecords()
 			groups[key] = records
 		}
-		encode(records.AppendEmpty(), a)
+		encode(records.AppendEmpty(), a, false)
 	}
 	return logs
 }
@@ -149,7 +186,9 @@ func putContainer(m pcommon.Map, a *alert.Alert) {
 	}
 }
 
-func encode(r plog.LogRecord, a *alert.Alert) {
+// encode makes r the record of a. Facts about the resource are put into it only if the
+// resource is not ours: alone.
+func encode(r plog.LogRecord, a *alert.Alert, alone bool) {
 	r.SetTimestamp(pcommon.Timestamp(a.Time))
 	r.SetObservedTimestamp(pcommon.Timestamp(a.Observed))
 	r.Body().SetStr(text(a.Output))
@@ -157,6 +196,7 @@ func encode(r plog.LogRecord, a *alert.Alert) {
 	w := attributes{m: r.Attributes()}
 	w.m.EnsureCapacity(48)
 	w.str("log.record.uid", a.UID.String())
+	w.str(AttributeRecordID, a.RecordID)
 	if a.Source != nil {
 		w.str("windhover.source.name", a.Source.Name)
 		w.str(AttributeSourceType, a.Source.Type)
@@ -182,8 +222,9 @@ func encode(r plog.LogRecord, a *alert.Alert) {
 		w.process(a)
 		w.file(a)
 		w.network(a)
+		w.str("cloud.provider", providers[a.Source.Type])
 		for i := range a.Facts {
-			if to, ok := facts[a.Facts[i].Name]; ok && !to.resource {
+			if to, ok := facts[a.Facts[i].Name]; ok && (alone || !to.resource) {
 				w.fact(to.key, a.Facts[i].Value)
 			}
 		}
@@ -520,7 +561,10 @@ func (w *attributes) fold(f *alert.Fold) {
 	w.str(PrefixFold+"end", time.Unix(0, f.Last).UTC().Format(time.RFC3339Nano))
 	w.str(PrefixFold+"reason", f.Reason)
 	w.str(PrefixFold+"first_uid", f.UID.String())
-	w.list(PrefixFold+"event_ids", f.EventIDs)
+	listed := w.list(PrefixFold+"event_ids", f.EventIDs)
+	if omitted := int64(f.Count) - int64(listed); omitted > 0 {
+		w.int(PrefixFold+"event_ids_omitted", omitted)
+	}
 	if len(f.Values) == 0 || !w.admit(PrefixFold+"values", 0) {
 		return
 	}

@@ -19,10 +19,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/document"
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/internal/ledger"
 	"github.com/windhover/windhover/rules"
+	"github.com/windhover/windhover/rules/output"
 )
 
 var update = flag.Bool("update", false, "write golden files")
@@ -145,6 +147,65 @@ func auditAlert() *alert.Alert {
 			{Name: "ka.response.code", Value: text1("101")},
 			{Name: "ka.sourceips", Value: field.Value{Kind: field.KindText, List: []string{"192.0.2.7", "10.0.0.1"}, Valid: true}},
 		},
+	}
+}
+
+// documentAlert is the alert on a document of a source.
+func documentAlert(tb testing.TB, sourceType, text string) *alert.Alert {
+	tb.Helper()
+	var d document.Document
+	if err := d.Parse([]byte(text), document.Limits{}); err != nil {
+		tb.Fatal(err)
+	}
+	tmpl, problems := output.Parse("it happened", sourceType)
+	if len(problems) > 0 {
+		tb.Fatal(problems)
+	}
+	a := alert.New(&event.Event{
+		Type: event.PluginEvent, Time: testTime, Doc: &d, Source: &event.Source{Name: "windhover_json", Type: sourceType},
+	}, &rules.Rule{Name: "It happened", Source: sourceType, Priority: rules.Notice, File: "cloud.yaml", Output: tmpl}, 7)
+	a.Observed = testObserved
+	return a
+}
+
+// cloudAlerts are alerts on events of cloud services, as these write them.
+func cloudAlerts(tb testing.TB) []*alert.Alert {
+	tb.Helper()
+	return []*alert.Alert{
+		documentAlert(tb, field.CloudTrail, `{"eventVersion":"1.08","eventID":"3038ebd2-c98a-4c65-9b6e-e22506292313","eventTime":"2026-01-02T03:04:05Z",
+			"eventSource":"iam.amazonaws.com","eventName":"CreateUser","awsRegion":"us-east-1","sourceIPAddress":"192.0.2.0","userAgent":"aws-cli/2.15.0",
+			"userIdentity":{"type":"IAMUser","principalId":"EXAMPLE6E4XEGITWATV6R","arn":"arn:aws:iam::777788889999:user/Mary_Major","accountId":"777788889999","userName":"Mary_Major"},
+			"errorCode":"AccessDenied","recipientAccountId":"111122223333"}`),
+		documentAlert(tb, field.Okta, `{"uuid":"8c4ba2c3-1f2b-11ee-9e47-4f6e2a1c7d50","published":"2026-01-02T03:04:05.123Z","eventType":"user.session.start",
+			"actor":{"id":"00u1gwl6m0xdPyHIJ0h8","type":"User","alternateId":"jane@example.com","displayName":"Jane Doe"},
+			"client":{"ipAddress":"192.0.2.1","userAgent":{"rawUserAgent":"Mozilla/5.0"}},"outcome":{"result":"FAILURE"}}`),
+		documentAlert(tb, field.GitHub, `{"action":"publicized","repository":{"name":"shop","html_url":"https://github.com/example/shop","owner":{"login":"example"}},
+			"sender":{"login":"octocat"},"webhook_type":"repository","webhook_delivery":"72d3162e-cc78-11e3-81ab-4c9367dc0958"}`),
+		documentAlert(tb, field.GCPAudit, `{"insertId":"1ch5hxve1oao4","timestamp":"2026-01-02T03:04:05.678Z","protoPayload":{"authenticationInfo":{"principalEmail":"jane@example.com"},
+			"requestMetadata":{"callerIp":"192.0.2.2","callerSuppliedUserAgent":"google-cloud-sdk"},"serviceName":"storage.googleapis.com","methodName":"storage.setIamPermissions",
+			"resourceName":"projects/_/buckets/shop"},"resource":{"type":"gcs_bucket","labels":{"location":"europe-west1","project_id":"shop-1"}}}`),
+		documentAlert(tb, field.JSON, `{"message": "hello"}`),
+	}
+}
+
+func TestCloudAlerts(t *testing.T) {
+	t.Parallel()
+	b, err := (&plog.JSONMarshaler{}).MarshalLogs(EncodeAlerts(cloudAlerts(t), testResource))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, filepath.Join("testdata", "clouds.json"), indented(t, b))
+}
+
+// A record keeps its own resource, so what the alert knows of it stands beside it.
+func TestAlertOnARecordKeepsFactsAboutTheResource(t *testing.T) {
+	t.Parallel()
+	a := auditAlert()
+	a.Facts = append(a.Facts, alert.Field{Name: "ka.cluster.name", Value: text1("shop")})
+	r := plog.NewLogRecord()
+	PutAlert(r, a)
+	if v, ok := r.Attributes().Get("k8s.cluster.name"); !ok || v.Str() != "shop" {
+		t.Errorf("k8s.cluster.name = %q, want shop", v.AsString())
 	}
 }
 
@@ -321,6 +382,7 @@ func TestEveryAttributeIsDocumented(t *testing.T) {
 		full.Facts = append(full.Facts, alert.Field{Name: name, Value: text1("1")})
 	}
 	logs := EncodeAlerts([]*alert.Alert{full, connectAlert(), auditAlert(), dropNotice(), foldNotice()}, testResource)
+	EncodeAlerts(cloudAlerts(t), testResource).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
 	for _, rl := range logs.ResourceLogs().All() {
 		for k := range rl.Resource().Attributes().All() {
 			keys = append(keys, k)

@@ -12,7 +12,7 @@ const AttributeRuleNames = "windhover.rule.names"
 
 // PutAlert makes the empty record r that of an alert. Its resource and scope are the
 // caller's.
-func PutAlert(r plog.LogRecord, a *alert.Alert) { encode(r, a) }
+func PutAlert(r plog.LogRecord, a *alert.Alert) { encode(r, a, true) }
 
 // Annotate puts into the attributes of a log record what rules say of it: the first of
 // alerts in full, of the others the names of their rules.
