@@ -5,6 +5,7 @@ import "fmt"
 // Envelope describes the object that a format wraps a list of documents in.
 type Envelope struct {
 	List string // key of the list, such as items; empty: there is no such object
+	In   string // key of an object in that object that has the list; empty: it has it itself
 	// Tag and Name, if set, are a member that the object has besides, such as kind:
 	// EventList. An object whose Tag is another is a single document.
 	Tag, Name string
@@ -21,10 +22,10 @@ type Splitter struct {
 	env   Envelope
 	i     int
 	state splitState
-	// closers are the ends of the lists around i; inList tells an envelope, which has
-	// more members after its list, from an array.
-	depth  int
-	inList [maxLists]bool
+	// depth is the number of lists around i, objects how many of an envelope's objects
+	// are open around each, which have more members after the list; an array has none.
+	depth   int
+	objects [maxLists]uint8
 }
 
 type splitState uint8
@@ -92,7 +93,7 @@ func (s *Splitter) next() (text []byte, offset int, ok bool, err error) {
 		start := s.i
 		switch c {
 		case '[':
-			if err := s.enter(start+1, false); err != nil {
+			if err := s.enter(start+1, 0); err != nil {
 				return nil, 0, false, err
 			}
 			continue
@@ -102,7 +103,11 @@ func (s *Splitter) next() (text []byte, offset int, ok bool, err error) {
 				return nil, 0, false, err
 			}
 			if list > 0 {
-				if err := s.enter(list, true); err != nil {
+				objects := uint8(1)
+				if s.env.In != "" {
+					objects = 2
+				}
+				if err := s.enter(list, objects); err != nil {
 					return nil, 0, false, err
 				}
 				continue
@@ -121,11 +126,11 @@ func (s *Splitter) next() (text []byte, offset int, ok bool, err error) {
 }
 
 // enter goes into the list whose first element is at or after i.
-func (s *Splitter) enter(i int, envelope bool) error {
+func (s *Splitter) enter(i int, objects uint8) error {
 	if s.depth == maxLists {
 		return &Error{TooDeep, s.i, fmt.Sprintf("more than %d lists inside each other", maxLists)}
 	}
-	s.inList[s.depth] = envelope
+	s.objects[s.depth] = objects
 	s.depth++
 	s.i = i
 	s.state = splitFirst
@@ -136,13 +141,14 @@ func (s *Splitter) enter(i int, envelope bool) error {
 func (s *Splitter) leave() error {
 	s.depth--
 	s.state = splitNext
-	if !s.inList[s.depth] {
-		return nil
+	for range s.objects[s.depth] { // the rest of the envelope
+		end, err := skipOpen(s.b, s.i)
+		if err != nil {
+			return err
+		}
+		s.i = end
 	}
-	// The rest of the envelope.
-	end, err := skipOpen(s.b, s.i)
-	s.i = end
-	return err
+	return nil
 }
 
 // object looks at the object at s.i. If it is the envelope, list is the index after
@@ -154,6 +160,7 @@ func (s *Splitter) object() (list, end int, err error) {
 		return 0, end, err
 	}
 	tagged := s.env.Tag == ""
+	outer := s.env.In != ""
 	for i := skipSpace(b, s.i+1); ; {
 		if i >= len(b) {
 			return 0, 0, incomplete(i)
@@ -171,6 +178,12 @@ func (s *Splitter) object() (list, end int, err error) {
 			return 0, end, err
 		}
 		switch {
+		case outer:
+			if string(key) == s.env.In && b[at] == '{' {
+				if list = innerList(b, at, s.env.List); list > 0 {
+					return list, 0, nil
+				}
+			}
 		case string(key) == s.env.List && b[at] == '[':
 			list = at + 1
 			if tagged {
@@ -194,6 +207,29 @@ func (s *Splitter) object() (list, end int, err error) {
 			i = skipSpace(b, i+1)
 		}
 	}
+}
+
+// innerList returns the index after the bracket of the list that the object at b[i] has
+// under a key, 0 if it has none or is cut short before it.
+func innerList(b []byte, i int, name string) int {
+	for i = skipSpace(b, i+1); i < len(b) && b[i] != '}'; {
+		key, at, ok := member(b, i)
+		if !ok {
+			return 0
+		}
+		if string(key) == name && b[at] == '[' {
+			return at + 1
+		}
+		var err error
+		if i, err = skipValue(b, at); err != nil {
+			return 0
+		}
+		i = skipSpace(b, i)
+		if i < len(b) && b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+	}
+	return 0
 }
 
 // member reads the key at b[i] and returns the index of its value.

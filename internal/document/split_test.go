@@ -13,6 +13,7 @@ import (
 var (
 	events  = Envelope{List: "items", Tag: "kind", Name: "EventList"}
 	records = Envelope{List: "Records"}
+	hook    = Envelope{In: "data", List: "events"}
 )
 
 // split returns every document, and what ended the batch early.
@@ -57,6 +58,13 @@ func TestSplitterCuts(t *testing.T) {
 		{"a kind that is no text", `{"kind":7,"items":[1]}`, events, []string{`{"kind":7,"items":[1]}`}, ""},
 		{"a list without a tag", `{"digest":{"Records":[0]},"Records":[{"a":1}]}`, records, []string{`{"a":1}`}, ""},
 		{"no envelope at all", `{"items":[1]}`, Envelope{}, []string{`{"items":[1]}`}, ""},
+		{"a list in an inner object", `{"a":{"events":[0]},"data":{"b":[1],"events":[{"a":1},{"b":2}],"c":{}},"d":[2]}{"c":3}`, hook, []string{`{"a":1}`, `{"b":2}`, `{"c":3}`}, ""},
+		{"an empty list in an inner object", `{"data":{"events":[]}} 7`, hook, []string{`7`}, ""},
+		{"an inner object without the list", `{"data":{"b":1},"events":[1]}`, hook, []string{`{"data":{"b":1},"events":[1]}`}, ""},
+		{"an inner value that is no object", `{"data":["events",[1]]}`, hook, []string{`{"data":["events",[1]]}`}, ""},
+		{"an inner object that is malformed", `{"data":{"b":1,,"events":[1]}}{"c":3}`, hook, []string{`{"data":{"b":1,,"events":[1]}}`, `{"c":3}`}, ""},
+		{"an inner object that ends early", `{"data":{"events":[{"a":1}]}`, hook, []string{`{"a":1}`}, "read document: offset 28: the document ends too early"},
+		{"an inner object that ends before its list", `{"data":{"eve`, hook, nil, "read document: offset 13: the document ends too early"},
 		{"a malformed neighbour", `[{"a":1},{"b":tru,,},{"c":3}]`, events, []string{`{"a":1}`, `{"b":tru,,}`, `{"c":3}`}, ""},
 		{"a neighbour without quotes", `{"kind":"EventList","items":[{a:1},{"c":3}]}`, events, []string{`{a:1}`, `{"c":3}`}, ""},
 		{"brackets in strings", `{"a":"}]\"}"} {"b":2}`, events, []string{`{"a":"}]\"}"}`, `{"b":2}`}, ""},

@@ -46,7 +46,8 @@ func FormatOf(sourceType string) Format {
 	case field.CloudTrail:
 		return Format{Envelope: document.Envelope{List: "Records"}, Time: required(errTrailTime, "eventTime")}
 	case field.Okta:
-		return Format{Time: required(errOktaTime, "published")}
+		// Its event hooks send an envelope, its log API arrays.
+		return Format{Envelope: document.Envelope{In: "data", List: "events"}, Time: required(errOktaTime, "published")}
 	case field.GCPAudit:
 		return Format{Envelope: document.Envelope{List: "entries"}, Time: required(errGCPTime, "timestamp", "receiveTimestamp")}
 	}

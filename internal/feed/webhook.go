@@ -121,7 +121,18 @@ type WebhookSettings struct {
 	ContentTypes []string
 	// Admit, if set, returns the batch to handle in place of a body, which it may change,
 	// or why the request is refused: a *StatusError.
-	Admit func(r *http.Request, body []byte) ([]byte, error)
+	Admit func(r *http.Request, body []byte) (Admission, error)
+	// Challenge, if set, returns the answer to a GET by which a sender makes sure that
+	// somebody wants its events; false: it is none.
+	Challenge func(r *http.Request) (answer []byte, ok bool)
+}
+
+// Admission is what becomes of a request.
+type Admission struct {
+	Batch []byte
+	// Final: the sender would send again, for days, what is refused as unreadable. It is
+	// told that all is well; the ledger and the log say what was lost.
+	Final bool
 }
 
 // StatusError is why a request is refused.
@@ -290,6 +301,13 @@ func refuseRequest(w http.ResponseWriter, _ *http.Request, message string, statu
 // matched is queued; 400 for what can never be read, so that the sender does not try
 // again; 429 or 503 when there is no room now.
 func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && h.settings.Challenge != nil {
+		if answer, ok := h.settings.Challenge(r); ok {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(answer)
+			return
+		}
+	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		refuseRequest(w, r, "use POST", http.StatusMethodNotAllowed)
@@ -324,9 +342,9 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseRequest(w, r, "the body is empty", http.StatusBadRequest)
 		return
 	}
-	batch := *buf
+	in := Admission{Batch: *buf}
 	if h.settings.Admit != nil {
-		if batch, err = h.settings.Admit(r, batch); err != nil {
+		if in, err = h.settings.Admit(r, *buf); err != nil {
 			status := http.StatusBadRequest
 			if e, ok := errors.AsType[*StatusError](err); ok {
 				status = e.Status
@@ -336,13 +354,13 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	d := <-h.workers
-	o := d.Batch(batch)
+	o := d.Batch(in.Batch)
 	d.pipeline.Idle()
 	h.workers <- d
 	if o.Refused > 0 {
 		h.complain.about(r.RemoteAddr, o)
 	}
-	if o.Broken != nil || o.Handled == 0 && o.Refused > 0 {
+	if !in.Final && (o.Broken != nil || o.Handled == 0 && o.Refused > 0) {
 		refuseRequest(w, r, fmt.Sprintf("handled %d events, refused %d, the first at %v", o.Handled, o.Refused, o.First), http.StatusBadRequest)
 		return
 	}

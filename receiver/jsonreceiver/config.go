@@ -25,7 +25,7 @@ type Config struct {
 	// Time says where documents of source json have their time.
 	Time TimeConfig `mapstructure:"time"`
 	// Envelope is the key of the list that documents of source json come in, such as
-	// Records; empty: they come by themselves or in arrays.
+	// Records or data.events; empty: they come by themselves or in arrays.
 	Envelope string `mapstructure:"envelope"`
 	// Batch is line or document: whether files, socket and stdin have whole documents on
 	// every line, or documents of many lines.
@@ -37,8 +37,12 @@ type Config struct {
 	// Webhook takes requests.
 	Webhook feed.WebhookConfig `mapstructure:",squash"`
 	// Secret, if set, is what the signature of every request is made with, as GitHub does
-	// it: an HMAC with SHA-256 in the header X-Hub-Signature-256.
+	// it: an HMAC with SHA-256 in the header X-Hub-Signature-256. With source okta it is
+	// what the header Authorization says.
 	Secret configopaque.String `mapstructure:"secret"`
+	// PubSub: requests are those of a Google Cloud Pub/Sub push subscription. With source
+	// gcp_auditlog they are known without it.
+	PubSub bool `mapstructure:"pubsub"`
 	// Socket is a unix socket that is written to.
 	Socket SocketConfig `mapstructure:"socket"`
 	// Stdin reads standard input.
@@ -118,6 +122,12 @@ func (c *Config) Validate() error {
 	if c.Secret != "" && !c.Webhook.Enabled() {
 		errs = append(errs, errors.New("secret: there are no requests to check; set endpoint, or remove it"))
 	}
+	if c.PubSub && !c.Webhook.Enabled() {
+		errs = append(errs, errors.New("pubsub: there are no requests; set endpoint, or remove it"))
+	}
+	if strings.Count(c.Envelope, ".") > 1 {
+		errs = append(errs, fmt.Errorf("envelope: %q is more than two keys", c.Envelope))
+	}
 	return errors.Join(errs...)
 }
 
@@ -146,6 +156,9 @@ func (c *Config) format() (feed.Format, error) {
 	f := feed.FormatOf(c.Source)
 	if c.Envelope != "" {
 		f.Envelope = document.Envelope{List: c.Envelope}
+		if in, list, ok := strings.Cut(c.Envelope, "."); ok {
+			f.Envelope = document.Envelope{In: in, List: list}
+		}
 	}
 	if c.Time.Path != "" {
 		clock, err := feed.NewClock(c.Time.Path, c.Time.Format)

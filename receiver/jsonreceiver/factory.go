@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 
 	"github.com/windhover/windhover/internal/feed"
+	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/internal/instance"
 	"github.com/windhover/windhover/receiver/jsonreceiver/internal/metadata"
 )
@@ -62,9 +63,11 @@ func open(ctx context.Context, c *Config, in *instance.Instance, stdin *feed.Inp
 	var opens []func() (func(context.Context) error, error)
 	if c.Webhook.Enabled() {
 		opens = append(opens, func() (func(context.Context) error, error) {
-			return feed.OpenWebhook(ctx, feed.WebhookSettings{
-				Settings: s, Config: c.Webhook, ContentTypes: contentTypes, Admit: c.admit(),
-			})
+			w := feed.WebhookSettings{Settings: s, Config: c.Webhook, ContentTypes: c.contentTypes(), Admit: c.admit()}
+			if c.Source == field.Okta {
+				w.Challenge = challenge
+			}
+			return feed.OpenWebhook(ctx, w)
 		})
 	}
 	if c.Socket.Path != "" {
