@@ -165,6 +165,8 @@ check: ## exactly what CI runs
 	@$(MAKE) test
 	@$(MAKE) test-collector
 
+include deploy/release.mk
+
 # Every tool is a module of its own, which pins it and what it is made of.
 $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 	cd tools/$* && go build -o $(TOOLS)/ tool
