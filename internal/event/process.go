@@ -44,6 +44,8 @@ type Image struct {
 	ExeWritable         bool
 	Cgroup              []byte // path of the process in the unified or the first named hierarchy
 	ContainerID         []byte // the first 12 characters of the container's ID; empty: host
+	ContainerFullID     []byte // the whole ID; empty: host
+	PodUID              []byte // UID of the container's pod in Kubernetes; empty: none
 	PIDNS, MntNS, NetNS uint32
 	PIDNSInit           int64 // start of the PID namespace's init, nanoseconds since the Unix epoch
 	ExecTime            int64 // nanoseconds since the Unix epoch; 0: no exec seen

@@ -12,6 +12,9 @@ func hostOnly(ev *event.Event) ([]byte, bool) {
 	return host, ok && len(img.ContainerID) == 0
 }
 
+// podUID is the accessor of the pod of the container, which its cgroup tells.
+var podUID = imageText(func(_ *event.Event, i *event.Image) ([]byte, bool) { return i.PodUID, len(i.PodUID) > 0 }).text(0)
+
 var containerFields = []*Field{
 	{
 		Name: "container.id", Kind: KindText, Suggested: true, Doc: "First 12 characters of the container's ID; host for a process that is in no container.",
@@ -22,7 +25,15 @@ var containerFields = []*Field{
 			return i.ContainerID, true
 		}).text(0),
 	},
-	{Name: "container.full_id", Kind: KindText, Doc: "ID of the container; host for a process that is in no container, which is all that is known.", Text: hostOnly},
+	{
+		Name: "container.full_id", Kind: KindText, Doc: "ID of the container; host for a process that is in no container.",
+		Text: imageText(func(_ *event.Event, i *event.Image) ([]byte, bool) {
+			if len(i.ContainerID) == 0 {
+				return host, true
+			}
+			return i.ContainerFullID, true
+		}).text(0),
+	},
 	{Name: "container.name", Kind: KindText, Suggested: true, Doc: "Name of the container; host for a process that is in no container, which is all that is known.", Text: hostOnly},
 	{Name: "container.type", Kind: KindText, Doc: "Runtime of the container; host for a process that is in no container, which is all that is known.", Text: hostOnly},
 	{
@@ -39,4 +50,10 @@ var containerFields = []*Field{
 			return max(ev.Time-img.PIDNSInit, 0), true
 		},
 	},
+	{Name: "k8s.pod.id", Kind: KindText, Doc: "UID of the container's pod, from its cgroup.", Text: podUID},
+	{Name: "k8s.pod.uid", Kind: KindText, Doc: "UID of the container's pod, from its cgroup.", Text: podUID},
+}
+
+var k8smetaFields = []*Field{
+	{Name: "k8smeta.pod.uid", Kind: KindText, Doc: "UID of the container's pod, from its cgroup.", Text: podUID},
 }

@@ -31,6 +31,7 @@ func groups() []group {
 		{"fd", syscall, fdFields},
 		{"fs.path", syscall, pathFields},
 		{"container", syscall, containerFields},
+		{"k8smeta", syscall, k8smetaFields},
 	}
 	gs = append(gs, k8sauditGroups()...)
 	gs = append(gs, jsonGroups()...)

@@ -109,8 +109,6 @@ func undeliveredGroups() []group {
 			{Name: "proc.is_container_readiness_probe", Kind: KindBool, Missing: true, Deprecated: true, Doc: "Process is a container probe."},
 			{Name: "k8s.pod.name", Missing: true, Suggested: true, Doc: "Pod name."},
 			{Name: "k8s.ns.name", Missing: true, Suggested: true, Doc: "Namespace."},
-			{Name: "k8s.pod.id", Missing: true, Doc: "Pod uid."},
-			{Name: "k8s.pod.uid", Missing: true, Doc: "Pod uid."},
 			{Name: "k8s.pod.sandbox_id", Missing: true, Doc: "Sandbox id, 12 characters."},
 			{Name: "k8s.pod.full_sandbox_id", Missing: true, Doc: "Sandbox id."},
 			{Name: "k8s.pod.label", Arg: ArgRequired, Missing: true, Doc: "One pod label."},
@@ -139,7 +137,6 @@ func undeliveredGroups() []group {
 		}},
 		{"k8smeta", []string{Syscall}, []*Field{
 			{Name: "k8smeta.pod.name", Missing: true, Suggested: true, Doc: "Pod name."},
-			{Name: "k8smeta.pod.uid", Missing: true, Doc: "Pod uid."},
 			{Name: "k8smeta.pod.label", Arg: ArgRequired, Missing: true, Doc: "Pod label value."},
 			{Name: "k8smeta.pod.labels", Match: MatchList, Missing: true, Doc: "Pod labels, each item key:value."},
 			{Name: "k8smeta.pod.ip", Missing: true, Doc: "Pod IP."},

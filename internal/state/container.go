@@ -2,37 +2,68 @@ package state
 
 import "bytes"
 
-// idLength is how much of a container's ID of 64 hexadecimal digits is kept.
+// idLength is how much of a container's ID of 64 hexadecimal digits people read.
 const idLength = 12
 
-// ContainerID returns the container that a cgroup of that path belongs to, as a part
-// of path: the first 12 digits of the ID, or the name where an engine gives only
-// names. It returns nil for a cgroup of the host.
+// Container returns the container that a cgroup of that path belongs to, as parts of
+// path: the whole ID, or the name where an engine gives only names, and what people
+// call it, the first 12 digits. Both are nil for a cgroup of the host.
 //
 // A process may have moved into a cgroup below the one its container began in, so
 // where a path says nothing, the engines whose IDs cannot be mistaken are looked for
 // in the paths above.
-func ContainerID(path []byte) []byte {
+func Container(path []byte) (full, id []byte) {
 	path = bytes.TrimRight(path, "/")
 	if id := hexID(path); id != nil {
-		return id
+		return id, id[:idLength]
 	}
 	if id := containerdID(path); id != nil {
-		return id
+		return id, id[:min(len(id), idLength)]
 	}
 	if id := namedID(path); id != nil {
-		return id
+		return id, id
 	}
 	for {
 		i := bytes.LastIndexByte(path, '/')
 		if i <= 0 {
-			return nil
+			return nil, nil
 		}
 		path = path[:i]
 		if id := hexID(path); id != nil {
-			return id
+			return id, id[:idLength]
 		}
 	}
+}
+
+// PodUID returns the UID of the pod that a cgroup of that path belongs to, or nil. The
+// kubelet names the cgroup of a pod pod<UID>, below kubepods; under systemd its slice
+// ends in -pod<UID>.slice, with underscores in place of hyphens.
+func PodUID(path []byte) []byte {
+	i := bytes.Index(path, []byte("/kubepods"))
+	if i < 0 {
+		return nil
+	}
+	for item := range bytes.SplitSeq(path[i+1:], []byte{'/'}) {
+		item = bytes.TrimSuffix(item, []byte(".slice"))
+		j := bytes.LastIndex(item, []byte("pod"))
+		if j < 0 || j > 0 && item[j-1] != '-' {
+			continue
+		}
+		if uid := bytes.ReplaceAll(item[j+len("pod"):], []byte{'_'}, []byte{'-'}); isUID(uid) {
+			return uid
+		}
+	}
+	return nil
+}
+
+// isUID says whether b is a UUID, or the hash that the kubelet gives to a pod that it
+// was told of by a file.
+func isUID(b []byte) bool {
+	if len(b) == 32 {
+		return allHex(b)
+	}
+	return len(b) == 36 && b[8] == '-' && b[13] == '-' && b[18] == '-' && b[23] == '-' &&
+		allHex(bytes.ReplaceAll(b, []byte{'-'}, nil))
 }
 
 // hexForms are how podman, docker, CRI-O, containerd's CRI and nerdctl name the
@@ -64,7 +95,7 @@ func hexID(path []byte) []byte {
 			continue
 		}
 		if id := rest[i+len(f.prefix):]; len(id) == 64 && allHex(id) {
-			return id[:idLength]
+			return id
 		}
 	}
 	return nil
@@ -96,7 +127,7 @@ func containerdID(path []byte) []byte {
 		if len(id) > 64 || bytes.IndexByte(id, '/') >= 0 || unit(id) {
 			return nil
 		}
-		return id[:min(len(id), idLength)]
+		return id
 	}
 	return nil
 }

@@ -1,11 +1,12 @@
 package state
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
 
-func TestContainerID(t *testing.T) {
+func TestContainer(t *testing.T) {
 	t.Parallel()
 	const id = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e"
 	for _, tt := range []struct{ name, path, want string }{
@@ -65,9 +66,37 @@ func TestContainerID(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := string(ContainerID([]byte(tt.path))); got != tt.want {
-				t.Errorf("ContainerID(%q) = %q, want %q", tt.path, got, tt.want)
+			full, short := Container([]byte(tt.path))
+			if got := string(short); got != tt.want {
+				t.Errorf("Container(%q) = %q, want %q", tt.path, got, tt.want)
+			}
+			if !bytes.HasPrefix(full, short) || bytes.Contains(full, []byte{'/'}) || len(full) > 0 != (len(short) > 0) {
+				t.Errorf("Container(%q) has the whole ID %q", tt.path, full)
 			}
 		})
+	}
+}
+
+func TestPodUID(t *testing.T) {
+	t.Parallel()
+	const (
+		uid = "7b9ba1a2-6a8f-4b8e-9c0e-0d7bb3c6a111"
+		id  = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e"
+	)
+	for _, tt := range []struct{ name, path, want string }{
+		{"cgroupfs", "/kubepods/burstable/pod" + uid + "/" + id, uid},
+		{"cgroupfs, guaranteed", "/kubepods/pod" + uid + "/" + id, uid},
+		{"systemd", "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod7b9ba1a2_6a8f_4b8e_9c0e_0d7bb3c6a111.slice/cri-containerd-" + id + ".scope", uid},
+		{"systemd, guaranteed", "/kubepods.slice/kubepods-pod7b9ba1a2_6a8f_4b8e_9c0e_0d7bb3c6a111.slice/crio-" + id + ".scope", uid},
+		{"a cluster in a container", "/docker/" + id + "/kubelet/kubepods/pod" + uid + "/" + id, uid},
+		{"a pod of a file", "/kubepods/burstable/pod0123456789abcdef0123456789abcdef/" + id, "0123456789abcdef0123456789abcdef"},
+		{"no kubelet", "/docker/" + id, ""},
+		{"what only looks like one", "/user.slice/pod" + uid + "/" + id, ""},
+		{"a UID with other characters", "/kubepods/pod7b9ba1a2-6a8f-4b8e-9c0e-0d7bb3c6a11g/" + id, ""},
+		{"a short UID", "/kubepods/pod7b9ba1a2/" + id, ""},
+	} {
+		if got := string(PodUID([]byte(tt.path))); got != tt.want {
+			t.Errorf("%s: PodUID(%q) = %q, want %q", tt.name, tt.path, got, tt.want)
+		}
 	}
 }

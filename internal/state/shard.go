@@ -327,9 +327,17 @@ func (s *Shard) image(snap *Snapshot, before *event.Image, parent *event.Process
 		cgroup = snap.CgroupV1
 	}
 	i.Cgroup = s.text(cgroup)
-	i.ContainerID = s.text(ContainerID(snap.Cgroup))
-	if i.ContainerID == nil {
-		i.ContainerID = s.text(ContainerID(snap.CgroupV1))
+	full, id := Container(snap.Cgroup)
+	if full == nil {
+		full, id = Container(snap.CgroupV1)
+	}
+	i.ContainerFullID = s.text(full)
+	i.ContainerID = i.ContainerFullID[:len(id)]
+	if full != nil {
+		i.PodUID = s.text(PodUID(snap.Cgroup))
+		if i.PodUID == nil {
+			i.PodUID = s.text(PodUID(snap.CgroupV1))
+		}
 	}
 	if before != nil && i.ExecTime == 0 {
 		i.ExecTime = before.ExecTime
@@ -456,7 +464,7 @@ func join(name []byte, args [][]byte) (line, argLine []byte) {
 // size estimates the bytes that a process with image i takes.
 func size(i *event.Image) int64 {
 	return int64(unsafe.Sizeof(*i)) + int64(unsafe.Sizeof(event.Process{})) + listSize(i) +
-		int64(len(i.Name)+len(i.ExePath)+len(i.CWD)+len(i.Cgroup)+len(i.ContainerID))
+		int64(len(i.Name)+len(i.ExePath)+len(i.CWD)+len(i.Cgroup)+len(i.ContainerFullID)+len(i.PodUID))
 }
 
 // listSize estimates the bytes of what images share with each other.
