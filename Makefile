@@ -134,6 +134,17 @@ test-stack: stack-tools ## deploy/ in the programs that it is for, a line per cl
 promtool-test: $(TOOLS)/prometheus ## the cases of the Prometheus rules
 	cd deploy/prometheus && promtool test rules tests/*.yaml
 
+.PHONY: deploy-tools
+deploy-tools: $(TOOLS)/helm $(TOOLS)/kustomize $(TOOLS)/prometheus ## the programs that test-deploy runs, at pinned versions: minutes, once
+
+.PHONY: test-deploy
+test-deploy: deploy-tools ## the chart and the kustomizations: rendered, decoded, their configuration run (ARGS='-run Chart')
+	cd test/deploy && go test -count=1 $(ARGS) ./...
+
+.PHONY: golden-deploy
+golden-deploy: deploy-tools ## write what test-deploy compares with
+	cd test/deploy && go test -count=1 -run 'Chart|Kustomiz' . -update
+
 .PHONY: fuzz
 fuzz: ## every fuzz test, one after the other, TIME each
 	@grep -rHo --include='*_test.go' --exclude-dir=.cache '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r f d; do \
