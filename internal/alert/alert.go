@@ -22,9 +22,10 @@ import (
 // immutable once it is in a Queue.
 type Alert struct {
 	UID        UID
-	RecordID   string // identifies the document or log record; empty for system calls
-	Time       int64  // when it happened, nanoseconds since the Unix epoch
-	Observed   int64  // when it was noticed, nanoseconds since the Unix epoch
+	RecordID   string       // identifies the document or log record; empty for system calls
+	Origin     event.Origin // what the log record is about; nil: it was none, or is not kept
+	Time       int64        // when it happened, nanoseconds since the Unix epoch
+	Observed   int64        // when it was noticed, nanoseconds since the Unix epoch
 	Source     *event.Source
 	Generation uint64 // of the rule set
 	Output     string // rendered
@@ -128,6 +129,9 @@ func New(ev *event.Event, r *rules.Rule, generation uint64) *Alert {
 	} else {
 		a.RecordID = string(AppendRecordID(buf[:0], ev))
 		a.UID = recordUID(ev.Source.Type, a.RecordID, r.Name)
+		if ev.Log != nil {
+			a.Origin = ev.Log.Origin()
+		}
 	}
 	a.Measure()
 	return a
@@ -213,6 +217,9 @@ func (a *Alert) measure() int64 {
 	}
 	if a.Fold != nil {
 		n += a.Fold.size()
+	}
+	if a.Origin != nil {
+		n += int(a.Origin.Size())
 	}
 	return int64(n)
 }

@@ -47,7 +47,7 @@ func (f *Fold) size() int {
 // first, and all of f.
 func NewFoldNotice(first *Alert, f *Fold, now time.Time) *Alert {
 	a := *first
-	a.UID = newUID(now.UnixNano())
+	a.UID, a.RecordID = newUID(now.UnixNano()), ""
 	a.Time, a.Observed = f.Last, now.UnixNano()
 	times := "time"
 	if f.Count != 1 {

@@ -17,6 +17,7 @@ type entry string
 func (entry) Text(*event.Event, event.LogPart, string) ([]byte, bool) { return nil, false }
 func (entry) Severity() (int64, bool)                                 { return 0, false }
 func (e entry) AppendIdentity(dst []byte) []byte                      { return append(dst, e...) }
+func (entry) Origin() event.Origin                                    { return nil }
 
 // about returns the alert of a rule on a document; l may be nil.
 func about(tb testing.TB, sourceType, text string, l event.Log, rule string) *Alert {

@@ -12,6 +12,17 @@ type Log interface {
 	// carries, or else something made of all that it says. It is the same for every copy
 	// of the record.
 	AppendIdentity(dst []byte) []byte
+	// Origin returns what the record is about, nil if nobody asks for that later. Unlike
+	// the rest it is kept beyond the event.
+	Origin() Origin
+}
+
+// Origin is what log records are about: their resource. It is immutable.
+type Origin interface {
+	// Key tells it from others.
+	Key() string
+	// Size returns about how many bytes of memory it takes.
+	Size() int64
 }
 
 // LogPart is a part of a log record that reads as text.

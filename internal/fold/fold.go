@@ -25,6 +25,7 @@ const (
 	endOfWindow = "window"
 	evicted     = "evicted"
 	shutdown    = "shutdown"
+	recalled    = "recalled"
 )
 
 // Bounds of what one record tells.
@@ -329,6 +330,37 @@ func (f *Folder) send(e *entry, reason string, now time.Time) (ledger.LostReason
 	return lost, ok
 }
 
+// Recall ends the windows of alerts that did not go out after all, with a record of what
+// was folded: who tries again makes the alerts anew.
+func (f *Folder) Recall(alerts []*alert.Alert) {
+	gone := make(map[*alert.Alert]bool, len(alerts))
+	for _, a := range alerts {
+		gone[a] = true
+	}
+	now := f.settings.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for e := f.first; e != nil; {
+		next := e.next
+		if e.alert != nil && gone[e.alert] {
+			f.end(e, recalled, now)
+		}
+		e = next
+	}
+}
+
+// end ends the window of e whether the queue takes a record or not: what it refuses is
+// counted as unreported.
+func (f *Folder) end(e *entry, reason string, now time.Time) {
+	if e.fold.Count > 0 {
+		if lost, ok := f.send(e, reason, now); !ok {
+			f.stats.Unreported[lost] += e.fold.Count
+			f.stats.Open -= e.fold.Count
+		}
+	}
+	f.remove(e)
+}
+
 // Sweep ends every window that is over.
 func (f *Folder) Sweep() {
 	now := f.settings.Now()
@@ -369,13 +401,7 @@ func (f *Folder) Close() {
 	defer f.mu.Unlock()
 	f.closed = true
 	for e := f.first; e != nil; e = f.first {
-		if e.fold.Count > 0 {
-			if lost, ok := f.send(e, shutdown, now); !ok {
-				f.stats.Unreported[lost] += e.fold.Count
-				f.stats.Open -= e.fold.Count
-			}
-		}
-		f.remove(e)
+		f.end(e, shutdown, now)
 	}
 }
 

@@ -77,6 +77,11 @@ func appendKey(dst []byte, ev *event.Event, r *rules.Rule, stable []*field.Field
 	if ev.Proc != nil {
 		dst = appendPart(dst, ev.Proc.Image().ContainerID)
 	}
+	if ev.Log != nil {
+		if o := ev.Log.Origin(); o != nil {
+			dst = appendPart(dst, o.Key())
+		}
+	}
 	for _, f := range stable {
 		from := len(dst)
 		dst = append(dst, 0, 0, 0, 0)

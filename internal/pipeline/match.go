@@ -27,8 +27,18 @@ func (w *Worker) Match(ev *event.Event) []*rules.Rule {
 	return w.matches
 }
 
-// Alert makes and counts the alert that r matched ev, which Match returned.
+// Alert makes and counts the alert that r matched ev, which Match returned; nil if it
+// repeats one that was made.
 func (w *Worker) Alert(ev *event.Event, r *rules.Rule) *alert.Alert {
+	if w.fold != nil && w.fold.Repeats(ev, r) {
+		w.ledger.Folded(r.Index)
+		return nil
+	}
+	a := w.newAlert(ev, r)
+	w.settings.Redact.Alert(a)
 	w.ledger.Alerted(r.Index)
-	return w.newAlert(ev, r)
+	if w.fold != nil {
+		w.fold.Opened(a)
+	}
+	return a
 }

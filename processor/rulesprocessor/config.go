@@ -12,6 +12,7 @@ import (
 	"github.com/windhover/windhover/internal/document"
 	"github.com/windhover/windhover/internal/feed"
 	"github.com/windhover/windhover/internal/field"
+	"github.com/windhover/windhover/internal/fold"
 	"github.com/windhover/windhover/internal/redact"
 	"github.com/windhover/windhover/rules"
 )
@@ -47,6 +48,9 @@ type Config struct {
 	Document string `mapstructure:"document"`
 	// MaxEventBytes bounds one document.
 	MaxEventBytes int `mapstructure:"max_event_bytes"`
+	// Fold says how repeats of an alert are reported. Nothing is folded in mode annotate,
+	// in which a record that matches stays as it is but for the note.
+	Fold fold.Config `mapstructure:"fold"`
 	// Redact says which secrets are replaced in alerts.
 	Redact redact.Config `mapstructure:"redact"`
 }
@@ -65,7 +69,7 @@ const maxEventLimit = 64 << 20
 func createDefaultConfig() component.Config {
 	return &Config{
 		Rules: "windhover_rules", Mode: modeAppend, Source: field.Log, MaxEventBytes: 2 << 20,
-		Redact: redact.DefaultConfig(),
+		Fold: fold.DefaultConfig(), Redact: redact.DefaultConfig(),
 	}
 }
 

@@ -4,10 +4,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/windhover/windhover/internal/fold"
 )
 
 func loadConfig(tb testing.TB, name string) (*Config, error) {
@@ -43,6 +46,7 @@ func TestConfigKeysReachTheirPlace(t *testing.T) {
 			{"aws_cloudtrail", `resource.attribute[aws.service] = "cloudtrail"`},
 		},
 		Document: "message", MaxEventBytes: 65536,
+		Fold: fold.Config{Window: 5 * time.Second, Priority: "Critical", Fields: []string{"log.body"}, Keys: 7, Bytes: 65536},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -63,6 +67,7 @@ func TestConfigProblemsAreAllReported(t *testing.T) {
 			`no field "log.boddy"; did you mean "log.body"?`,
 			`document: compile path "["`,
 			"max_event_bytes: 1 is not between 1024 and 67108864",
+			"fold: window: 1ms is not between 100ms and 24h0m0s",
 		}},
 		{"windhover_rules/unknown", []string{"has invalid keys: source_attr"}},
 	} {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/windhover/windhover/internal/event"
 )
 
 // recordUID is the attribute that identifies a log record, by the conventions.
@@ -32,6 +34,36 @@ func (r *record) AppendIdentity(dst []byte) []byte {
 	d.value(r.lr.Body(), 0)
 	sum := sha256.Sum256(d.b)
 	return append(dst, sum[:]...)
+}
+
+// origin is the resource of records.
+type origin struct {
+	resource  pcommon.Resource
+	schemaURL string
+	key       string
+	size      int64
+}
+
+// Key implements event.Origin.
+func (o *origin) Key() string { return o.key }
+
+// Size implements event.Origin.
+func (o *origin) Size() int64 { return o.size }
+
+// Origin implements event.Log. Records of one resource share what it returns.
+func (r *record) Origin() event.Origin {
+	if !r.kept {
+		return nil
+	}
+	if r.origin == nil {
+		var d digest
+		d.members(r.rl.Resource().Attributes(), 0)
+		sum := sha256.Sum256(d.b)
+		// Attributes take about as much memory as their texts and as much again.
+		r.origin = &origin{pcommon.NewResource(), r.rl.SchemaUrl(), string(sum[:16]), int64(2*len(d.b) + 256)}
+		r.rl.Resource().CopyTo(r.origin.resource)
+	}
+	return r.origin
 }
 
 // digest is a text that two values have in common only if they are equal. The order of

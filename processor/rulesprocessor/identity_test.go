@@ -19,7 +19,7 @@ func TestRecordsAreToldApart(t *testing.T) {
 		if change != nil {
 			change(ld)
 		}
-		r := record{ld.ResourceLogs().At(0), ld.ResourceLogs().At(0).ScopeLogs().At(0), lr}
+		r := record{rl: ld.ResourceLogs().At(0), sl: ld.ResourceLogs().At(0).ScopeLogs().At(0), lr: lr}
 		return fmt.Sprintf("%x", r.AppendIdentity(nil))
 	}
 	same := identity(nil)
@@ -80,6 +80,7 @@ func TestRecordsThatComeTwiceMakeTheSameAlerts(t *testing.T) {
 		var sink consumertest.LogsSink
 		l := newPlace(t, testRules).start(func(c *Config) {
 			c.Mode = modeAlertsOnly
+			c.Fold.Enabled = false
 			c.Sources = []SourceConfig{{"aws_cloudtrail", "log.body contains eventID"}}
 		}, &sink)
 		if err := l.ConsumeLogs(t.Context(), batch(

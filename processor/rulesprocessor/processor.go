@@ -36,24 +36,24 @@ import (
 type rulesProcessor struct {
 	// Logs counts items and passes batches on.
 	processor.Logs
+	next     consumer.Logs
 	settings processor.Settings
 	config   *Config
 	sources  *sources
 	path     *document.Path // nil: the body is the event
 	limits   document.Limits
 
-	// What follows is there between Start and Shutdown. Origins, accounts, counters and
-	// redactors are by the index of their source type.
-	origins  []*event.Source
+	// What follows is there between Start and Shutdown. Lists are by the index of their
+	// source type.
 	accounts []*ledger.Source
-	counts   []*correlate.Counter
-	redact   []*redact.Redactor
+	pipes    []pipeline.Settings
+	repeats  *repeats // nil: nothing is folded
 	workers  chan *worker
 	undo     func()
 }
 
 func newProcessor(ctx context.Context, settings processor.Settings, c *Config, next consumer.Logs) (*rulesProcessor, error) {
-	p := &rulesProcessor{settings: settings, config: c, limits: feed.Limits(c.MaxEventBytes)}
+	p := &rulesProcessor{settings: settings, config: c, limits: feed.Limits(c.MaxEventBytes), next: next}
 	var err error
 	if p.sources, err = newSources(c); err != nil {
 		return nil, err
@@ -78,24 +78,25 @@ func (p *rulesProcessor) start(_ context.Context, host component.Host) error {
 		return err
 	}
 	name := p.settings.ID.String()
-	p.origins, p.accounts, p.counts, p.redact = nil, nil, nil, nil
+	p.accounts, p.pipes, p.repeats = nil, nil, nil
+	if p.config.Fold.Enabled && p.config.Mode != modeAnnotate {
+		p.repeats = newRepeats(p)
+	}
 	for _, t := range p.sources.types {
-		r, err := redact.New(p.config.Redact, t)
-		if err != nil {
-			return err
-		}
-		p.redact = append(p.redact, r)
 		account := name
 		if len(p.sources.types) > 1 {
 			account += ":" + t
 		}
-		p.origins = append(p.origins, &event.Source{Name: account, Type: t})
-		a := ledger.NewSource(account, t)
-		a.SetRedacted(r.Records)
-		c := correlate.New(correlate.DefaultConfig())
-		a.SetCount(c.Stats)
-		p.counts = append(p.counts, c)
-		p.accounts = append(p.accounts, a)
+		s, err := p.prepare(account, t, live)
+		if err != nil {
+			return err
+		}
+		p.accounts, p.pipes = append(p.accounts, s.Ledger), append(p.pipes, s)
+	}
+	if p.repeats != nil {
+		if err := p.repeats.check(); err != nil {
+			return err
+		}
 	}
 	if p.undo, err = instance.Keep(host, p.settings.MeterProvider, p.accounts); err != nil {
 		return err
@@ -103,12 +104,33 @@ func (p *rulesProcessor) start(_ context.Context, host component.Host) error {
 	n := runtime.GOMAXPROCS(0)
 	p.workers = make(chan *worker, n)
 	for range n {
-		p.workers <- p.newWorker(live)
+		p.workers <- p.newWorker()
+	}
+	if p.repeats != nil {
+		p.repeats.start()
 	}
 	for _, a := range p.accounts {
 		a.SetState(ledger.StateOK, "")
 	}
 	return nil
+}
+
+// prepare returns the way of the events of one source type.
+func (p *rulesProcessor) prepare(name, sourceType string, live *rules.Live) (pipeline.Settings, error) {
+	s := pipeline.Settings{
+		Source: &event.Source{Name: name, Type: sourceType}, Rules: live,
+		Ledger: ledger.NewSource(name, sourceType), Count: correlate.New(correlate.DefaultConfig()),
+	}
+	s.Ledger.SetCount(s.Count.Stats)
+	var err error
+	if s.Redact, err = redact.New(p.config.Redact, sourceType); err != nil {
+		return s, err
+	}
+	s.Ledger.SetRedacted(s.Redact.Records)
+	if p.repeats != nil {
+		s.Fold, err = p.repeats.folder(sourceType, s.Redact, s.Ledger)
+	}
+	return s, err
 }
 
 func (p *rulesProcessor) shutdown(ctx context.Context) error {
@@ -125,17 +147,21 @@ func (p *rulesProcessor) shutdown(ctx context.Context) error {
 			return fmt.Errorf("end batches: %w", ctx.Err())
 		}
 	}
+	var err error
+	if p.repeats != nil {
+		err = p.repeats.stop(ctx)
+	}
 	for _, a := range p.accounts {
 		a.SetState(ledger.StateEnded, "shut down")
 	}
 	p.undo()
 	p.workers = nil
-	return nil
+	return err
 }
 
-// tally is how many alerts of one batch there are, by source type: what becomes of them
-// is known when the batch was passed on.
-type tally struct{ alerts []int }
+// tally are the alerts of one batch, by source type: what becomes of them is known when
+// the batch was passed on.
+type tally struct{ alerts [][]*alert.Alert }
 
 type tallyKey struct{}
 
@@ -143,18 +169,26 @@ type tallyKey struct{}
 func (p *rulesProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	var t tally
 	err := p.Logs.ConsumeLogs(context.WithValue(ctx, tallyKey{}, &t), ld)
-	for i, n := range t.alerts {
-		switch {
-		case n == 0:
-		case err == nil:
-			p.accounts[i].Acknowledged(n)
-		case consumererror.IsPermanent(err):
-			p.accounts[i].Failed(ledger.FailPermanent, n)
-		default:
-			p.accounts[i].Failed(ledger.FailRefused, n)
+	for i, alerts := range t.alerts {
+		settle(p.accounts[i], len(alerts), err)
+		if err != nil && p.repeats != nil {
+			p.repeats.recall(i, alerts)
 		}
 	}
 	return err
+}
+
+// settle counts what the next consumer said of n alerts.
+func settle(a *ledger.Source, n int, err error) {
+	switch {
+	case n == 0:
+	case err == nil:
+		a.Acknowledged(n)
+	case consumererror.IsPermanent(err):
+		a.Failed(ledger.FailPermanent, n)
+	default:
+		a.Failed(ledger.FailRefused, n)
+	}
 }
 
 // process is what is done to a batch before it is passed on.
@@ -168,7 +202,10 @@ func (p *rulesProcessor) process(ctx context.Context, ld plog.Logs) (plog.Logs, 
 	defer func() { p.workers <- w }()
 	out := w.batch(ld)
 	if t, ok := ctx.Value(tallyKey{}).(*tally); ok && w.total > 0 {
-		t.alerts = slices.Clone(w.tally)
+		t.alerts = make([][]*alert.Alert, len(w.tally))
+		for i, alerts := range w.tally {
+			t.alerts[i] = slices.Clone(alerts)
+		}
 	}
 	if p.config.Mode == modeAlertsOnly && w.total == 0 {
 		return ld, processorhelper.ErrSkipProcessingData
@@ -195,7 +232,7 @@ type worker struct {
 
 	made  []made // of the resource
 	mine  []*alert.Alert
-	tally []int
+	tally [][]*alert.Alert // of the batch, by source type
 	total int
 }
 
@@ -213,11 +250,11 @@ type made struct {
 	flags plog.LogRecordFlags
 }
 
-func (p *rulesProcessor) newWorker(live *rules.Live) *worker {
-	w := &worker{p: p, tally: make([]int, len(p.sources.types)), found: make([]*rules.Rule, 0, 16)}
+func (p *rulesProcessor) newWorker() *worker {
+	w := &worker{p: p, tally: make([][]*alert.Alert, len(p.sources.types)), found: make([]*rules.Rule, 0, 16)}
 	w.later = w.text
 	for i, t := range p.sources.types {
-		w.pipes = append(w.pipes, pipeline.NewWorker(pipeline.Settings{Source: p.origins[i], Rules: live, Ledger: p.accounts[i], Count: p.counts[i]}))
+		w.pipes = append(w.pipes, pipeline.NewWorker(p.pipes[i]))
 		w.split = append(w.split, splitting{whole: t == field.Log, format: feed.FormatOf(t)})
 	}
 	return w
@@ -225,8 +262,12 @@ func (p *rulesProcessor) newWorker(live *rules.Live) *worker {
 
 // batch shows every record of a batch to the rules and returns what is to be passed on.
 func (w *worker) batch(ld plog.Logs) plog.Logs {
-	clear(w.tally)
+	for i, alerts := range w.tally {
+		clear(alerts)
+		w.tally[i] = alerts[:0]
+	}
 	w.total = 0
+	w.record.kept = w.p.repeats != nil
 	out := ld
 	if w.p.config.Mode == modeAlertsOnly {
 		out = plog.NewLogs()
@@ -234,7 +275,7 @@ func (w *worker) batch(ld plog.Logs) plog.Logs {
 	resources := ld.ResourceLogs()
 	for i := range resources.Len() {
 		rl := resources.At(i)
-		w.record.rl = rl
+		w.record.of(rl)
 		w.made = w.made[:0]
 		scopes := rl.ScopeLogs()
 		for j := range scopes.Len() {
@@ -270,9 +311,7 @@ func (w *worker) put(out plog.Logs, rl plog.ResourceLogs) {
 		from.Resource().CopyTo(rl.Resource())
 		rl.SetSchemaUrl(from.SchemaUrl())
 	}
-	sl := rl.ScopeLogs().AppendEmpty()
-	sl.Scope().SetName(otlp.ScopeName)
-	sl.Scope().SetVersion(w.p.settings.BuildInfo.Version)
+	sl := w.p.scope(rl)
 	for _, m := range w.made {
 		lr := sl.LogRecords().AppendEmpty()
 		otlp.PutAlert(lr, m.alert)
@@ -280,6 +319,14 @@ func (w *worker) put(out plog.Logs, rl plog.ResourceLogs) {
 		lr.SetSpanID(m.span)
 		lr.SetFlags(m.flags)
 	}
+}
+
+// scope adds the scope of alerts to a resource.
+func (p *rulesProcessor) scope(rl plog.ResourceLogs) plog.ScopeLogs {
+	sl := rl.ScopeLogs().AppendEmpty()
+	sl.Scope().SetName(otlp.ScopeName)
+	sl.Scope().SetVersion(p.settings.BuildInfo.Version)
+	return sl
 }
 
 // begin makes the event that of the record, without a source or a time.
@@ -380,11 +427,13 @@ func (w *worker) time(format *feed.Format) int64 {
 func (w *worker) show(source int, at int64) {
 	pipe := w.pipes[source]
 	pipe.Produced(event.PluginEvent, 1)
-	w.ev.Source, w.ev.Time = w.p.origins[source], at
+	w.ev.Source, w.ev.Time = w.p.pipes[source].Source, at
 	for _, r := range pipe.Match(&w.ev) {
 		a := pipe.Alert(&w.ev, r)
-		w.p.redact[source].Alert(a)
-		w.tally[source]++
+		if a == nil {
+			continue
+		}
+		w.tally[source] = append(w.tally[source], a)
 		w.total++
 		if w.p.config.Mode == modeAnnotate {
 			w.mine = append(w.mine, a)

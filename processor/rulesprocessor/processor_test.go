@@ -113,8 +113,8 @@ func (p *place) start(change func(*Config), next consumer.Logs) processor.Logs {
 			if err := snap.AtRest(); err != nil {
 				p.tb.Error(err)
 			}
-			if _, alerts := snap.Matched(); alerts != snap.Acknowledged+snap.Failed[ledger.FailRefused]+snap.Failed[ledger.FailPermanent] {
-				p.tb.Errorf("%s: %d alerts, %d acknowledged, failed %v", s.Name(), alerts, snap.Acknowledged, snap.Failed)
+			if _, alerts := snap.Matched(); alerts+snap.AllNotices() != snap.Acknowledged+snap.Failed[ledger.FailRefused]+snap.Failed[ledger.FailPermanent] {
+				p.tb.Errorf("%s: %d alerts and notices, %d acknowledged, failed %v", s.Name(), alerts+snap.AllNotices(), snap.Acknowledged, snap.Failed)
 			}
 		}
 		if n := len(p.book.Sources()); n != 0 {
@@ -514,7 +514,7 @@ func TestManyGoroutinesBringBatches(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, testRules)
 	var sink consumertest.LogsSink
-	l := p.start(nil, &sink)
+	l := p.start(func(c *Config) { c.Fold.Enabled = false }, &sink)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {

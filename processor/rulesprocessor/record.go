@@ -20,7 +20,13 @@ type record struct {
 	rl plog.ResourceLogs
 	sl plog.ScopeLogs
 	lr plog.LogRecord
+
+	kept   bool    // origins are asked for
+	origin *origin // of rl; nil: it was not asked for yet
 }
+
+// of sets the resource of the records that follow.
+func (r *record) of(rl plog.ResourceLogs) { *r = record{rl: rl, kept: r.kept} }
 
 // Severity implements event.Log.
 func (r *record) Severity() (int64, bool) {
