@@ -182,6 +182,9 @@ func TestHangupReadsTheRulesAgain(t *testing.T) {
 	if _, body := a.get(t, "/metrics"); !strings.Contains(body, "\nwindhover_rules_reload_failures_total 1\n") {
 		t.Error("metrics do not count the reload that failed")
 	}
+	if _, body := a.get(t, "/metrics"); !strings.Contains(body, "\nwindhover_rules_stale 1\n") {
+		t.Error("metrics do not say that the rules are stale")
+	}
 
 	a.writeRules(t, "second")
 	hangup(t)

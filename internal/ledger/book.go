@@ -48,6 +48,7 @@ type RuleStats struct {
 	Generation     uint64
 	Reloads        uint64
 	ReloadFailures uint64
+	Stale          bool // the last reload failed
 }
 
 // Add puts s into the book. The function it returns takes it out.

@@ -450,6 +450,16 @@ var metrics = []metric{
 		read: ruleSet(func(r *ledger.RuleStats) int64 { return int64(r.ReloadFailures) }),
 	},
 	{
+		name: "windhover.rules.stale", unit: "{reload}", kind: gauge,
+		doc: "1 if the last reload failed, so that older rules than those in the files are in use; 0 if not.",
+		read: ruleSet(func(r *ledger.RuleStats) int64 {
+			if r.Stale {
+				return 1
+			}
+			return 0
+		}),
+	},
+	{
 		name: "windhover.outlet.usage", unit: "{item}", kind: upDown,
 		doc:  "Alerts or points of metrics that wait for an exporter which blocks; in the daemon only.",
 		keys: []attribute.Key{keyExporter, keySignal},

@@ -77,7 +77,7 @@ func testBook(tb testing.TB) *ledger.Book {
 	b.Add(s)
 	b.Add(ledger.NewSource("windhover_k8saudit/a", "k8s_audit"))
 	b.SetRules(func() ledger.RuleStats {
-		return ledger.RuleStats{Loaded: 2, Generation: 3, Reloads: 2, ReloadFailures: 1}
+		return ledger.RuleStats{Loaded: 2, Generation: 3, Reloads: 2, ReloadFailures: 1, Stale: true}
 	})
 	b.SetHost(func() ledger.HostStats {
 		return ledger.HostStats{

@@ -29,6 +29,7 @@ type rulesExtension struct {
 	host     component.Host
 	reloads  atomic.Uint64
 	failures atomic.Uint64
+	stale    atomic.Bool // the last load failed
 
 	unregister func() error
 	stopWatch  func()
@@ -91,6 +92,7 @@ func (e *rulesExtension) stats() ledger.RuleStats {
 		Generation:     e.live.Generation(),
 		Reloads:        e.reloads.Load(),
 		ReloadFailures: e.failures.Load(),
+		Stale:          e.stale.Load(),
 	}
 }
 
@@ -124,12 +126,12 @@ func (e *rulesExtension) Reload(context.Context) error {
 }
 
 // load puts what the files say now into use.
-func (e *rulesExtension) load() error {
+func (e *rulesExtension) load() (err error) {
 	e.loading.Lock()
 	defer e.loading.Unlock()
+	defer func() { e.stale.Store(err != nil) }()
 	files := rules.Library()
 	if len(e.config.Files) > 0 {
-		var err error
 		if files, err = rules.LoadPaths(e.config.Files); err != nil {
 			return err
 		}

@@ -91,8 +91,15 @@ func TestAChangedFileIsLoadedAndABadOneRefused(t *testing.T) {
 	if e.Live().Set() != before {
 		t.Error("a bad file replaced the rules")
 	}
-	if s := e.stats(); s.ReloadFailures == 0 || s.Reloads == 0 || s.Generation != 2 {
-		t.Errorf("stats = %+v, want a failure, a reload and generation 2", s)
+	if s := e.stats(); s.ReloadFailures == 0 || s.Reloads == 0 || s.Generation != 2 || !s.Stale {
+		t.Errorf("stats = %+v, want a failure, a reload, generation 2 and stale rules", s)
+	}
+	write(t, file, goodRule)
+	if err := e.Reload(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s := e.stats(); s.Stale {
+		t.Errorf("stats = %+v after a reload that succeeded, want rules that are not stale", s)
 	}
 }
 
