@@ -127,7 +127,7 @@ stack-tools: $(TOOLS)/prometheus $(TOOLS)/victorialogs ## the programs that test
 
 .PHONY: test-stack
 test-stack: export WINDHOVER_REQUIRE_KERNEL := 1
-test-stack: stack-tools ## deploy/ in the programs that it is for, a line per claim (ARGS='-run Prometheus'); needs root and BPF
+test-stack: stack-tools collector-contrib ## deploy/ in the programs that it is for, a line per claim (ARGS='-run Prometheus'); needs root and BPF
 	cd test/stack && go test -json -count=1 -timeout 40m $(ARGS) ./... | go run ./claims
 
 .PHONY: promtool-test
