@@ -102,8 +102,8 @@ func rulesOf(rows []map[string]any) []string {
 	return names
 }
 
-// await waits until query gives n rows, sees that it gives no more a second later, and
-// returns them.
+// await waits until query gives n rows and returns them. More are a failure: what a test
+// sends in one request shows at once, so what should not be there would be, too.
 func await(tb testing.TB, store *peer.LogStore, n int, query string) []map[string]any {
 	tb.Helper()
 	rows := store.AwaitRecords(tb, n, query)
