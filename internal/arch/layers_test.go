@@ -27,7 +27,12 @@ var layers = [][]pkg{
 	{{"internal/event", ""}},
 	{{"internal/ledger", ""}, {"internal/field", ""}, {"internal/source", ""}, {"rules/syntax", ""}, {"bpf/internal/gen", ""}},
 	{{"rules/ir", ""}, {"rules/output", ""}, {"rules/synthetic", ""}, {"internal/state", ""}},
-	{{"rules/check", ""}, {"rules/plan", ""}, {"rules/pushdown", ""}},
+	{
+		{"rules/check", ""},
+		{"rules/plan", ""},
+		{"rules/pushdown", ""},
+		{"internal/container", "go.uber.org/zap google.golang.org/grpc k8s.io/cri-api"},
+	},
 	{{"rules", "go.yaml.in/yaml/v3"}, {"bpf", "github.com/cilium/ebpf golang.org/x/sys"}, {"bpf/internal/gen", ""}},
 	{{"internal/correlate", ""}},
 	{{"internal/alert", ""}, {"rules/ruletest", "go.yaml.in/yaml/v3"}, {"rules/lint", ""}},
@@ -47,7 +52,7 @@ var layers = [][]pkg{
 	},
 	{{"cmd/*", sdk + " github.com/knadh/koanf github.com/spf13 github.com/prometheus/client_golang" +
 		" github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"}},
-	{{"test/*", sdk + " google.golang.org/grpc"}},
+	{{"test/*", sdk + " google.golang.org/grpc github.com/cilium/ebpf k8s.io/cri-api"}},
 }
 
 // sdk is what a component of a collector is made of.

@@ -42,10 +42,11 @@ type Image struct {
 	ExeCtime, ExeMtime  int64 // nanoseconds since the Unix epoch
 	ExeFlags            FileFlags
 	ExeWritable         bool
-	Cgroup              []byte // path of the process in the unified or the first named hierarchy
-	ContainerID         []byte // the first 12 characters of the container's ID; empty: host
-	ContainerFullID     []byte // the whole ID; empty: host
-	PodUID              []byte // UID of the container's pod in Kubernetes; empty: none
+	Cgroup              []byte        // path of the process in the unified or the first named hierarchy
+	ContainerID         []byte        // the first 12 characters of the container's ID; empty: host
+	ContainerFullID     []byte        // the whole ID; empty: host
+	PodUID              []byte        // UID of the container's pod in Kubernetes; empty: none
+	Container           *ContainerRef // what its engine tells of the container; nil: nobody asks
 	PIDNS, MntNS, NetNS uint32
 	PIDNSInit           int64 // start of the PID namespace's init, nanoseconds since the Unix epoch
 	ExecTime            int64 // nanoseconds since the Unix epoch; 0: no exec seen

@@ -338,6 +338,7 @@ func (s *Shard) image(snap *Snapshot, before *event.Image, parent *event.Process
 		if i.PodUID == nil {
 			i.PodUID = s.text(PodUID(snap.CgroupV1))
 		}
+		i.Container = s.container(i.ContainerFullID, before, parent)
 	}
 	if before != nil && i.ExecTime == 0 {
 		i.ExecTime = before.ExecTime
@@ -478,4 +479,22 @@ func listSize(i *event.Image) int64 {
 		n += slice + int64(len(e))
 	}
 	return n
+}
+
+// container returns what leads to the container with an ID: most processes are in the
+// one that they, or their parents, were in before.
+func (s *Shard) container(id []byte, before *event.Image, parent *event.Process) *event.ContainerRef {
+	if s.table.engines == nil {
+		return nil
+	}
+	alike := [2]*event.Image{before}
+	if parent != nil {
+		alike[1] = parent.Image()
+	}
+	for _, i := range alike {
+		if i != nil && i.Container.Status() == event.ContainerKnown && string(i.ContainerFullID) == string(id) {
+			return i.Container
+		}
+	}
+	return s.table.engines.Ref(id)
 }

@@ -34,12 +34,21 @@ type Settings struct {
 	MaxProcesses int   // 0: DefaultMaxProcesses
 	MaxBytes     int64 // estimated bytes of all images; 0: DefaultMaxBytes
 	Names        *NameReader
+	Containers   Containers // may be nil: nobody asks engines
+}
+
+// Containers knows what engines tell of containers. Implementations are safe for
+// concurrent use, and neither block nor keep id.
+type Containers interface {
+	// Ref returns what is known, or will be, of the container with an ID.
+	Ref(id []byte) *event.ContainerRef
 }
 
 // Table holds the processes of a host.
 type Table struct {
 	shards   []*Shard
 	names    *NameReader
+	engines  Containers
 	maxProcs int // per shard, and of those that wait
 	maxBytes int64
 
@@ -85,6 +94,7 @@ func NewTable(s Settings) *Table {
 	n := max(1, s.Shards)
 	t := &Table{
 		names:    s.Names,
+		engines:  s.Containers,
 		maxProcs: max(1, s.MaxProcesses/(n+1)),
 		maxBytes: max(1, s.MaxBytes/int64(n+1)),
 		waiting:  make(map[key]entry),
