@@ -155,7 +155,7 @@ func produceAudit(tb testing.TB, brokers []string, topic string, n int) (bytes i
 func TestKafkaTierSurvivesTheDeathOfACollector(t *testing.T) {
 	n := 1_000_000
 	if testing.Short() {
-		n = 200_000
+		n = 300_000
 	}
 	const topic = "k8s_audit"
 	brokers := peer.Kafka(t, topic, "alerts_of_one", "alerts_of_two")
@@ -165,7 +165,9 @@ func TestKafkaTierSurvivesTheDeathOfACollector(t *testing.T) {
 	tier := func(group string) *peer.Process {
 		metrics := peer.Free(t)
 		host, port, _ := strings.Cut(metrics, ":")
-		own := fmt.Sprintf("service: {telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: %s, port: %s}}}}]}}}\n", host, port)
+		// A member of the group hears of another with its next heartbeat.
+		own := fmt.Sprintf("receivers: {kafka: {heartbeat_interval: 300ms}}\n"+
+			"service: {telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: %s, port: %s}}}}]}}}\n", host, port)
 		c := peer.Collector(t, []string{recipe("kafka-rules"), peer.WriteFile(t, "own.yaml", own)},
 			map[string]string{"BROKERS": list(brokers), "TOPIC": topic, "GROUP": group, "ALERTS_TOPIC": "alerts_of_" + group})
 		c.URL = "http://" + metrics
@@ -182,11 +184,13 @@ func TestKafkaTierSurvivesTheDeathOfACollector(t *testing.T) {
 	// Two, of which one is killed halfway.
 	two := readAlerts(t, brokers, "alerts_of_two")
 	victim, heir := tier("two"), tier("two")
-	pair := measure(t, two, n/matching/10, n/matching/2, victim, heir)
+	peer.Eventually(t, time.Minute, "both collectors evaluate", func() (bool, string) {
+		a, b := evaluated(victim), evaluated(heir)
+		return a > 0 && b > 0, fmt.Sprintf("%d and %d events", a, b)
+	})
+	from, _, _ := two.state()
+	pair := measure(t, two, from, (from+n/matching)/2, victim, heir)
 	half, _, _ := two.state()
-	if victim.CPU() < pair.cpu/10 || heir.CPU() < pair.cpu/10 {
-		t.Errorf("the collectors took %v and %v of CPU time: want both to have worked", victim.CPU(), heir.CPU())
-	}
 	ofVictim := evaluated(victim)
 	victim.Kill()
 	began = time.Now()
@@ -221,7 +225,6 @@ func TestKafkaTierSurvivesTheDeathOfACollector(t *testing.T) {
 type pace struct {
 	rate     float64       // events per second
 	perEvent time.Duration // CPU time of the collectors
-	cpu      time.Duration // all of it
 	rss      int64         // memory of the largest, in bytes
 }
 
@@ -239,15 +242,13 @@ func measure(tb testing.TB, a *alertTopic, from, to int, collectors ...*peer.Pro
 		}
 		return sum
 	}
-	a.await(tb, 5*time.Minute, from) // every collector has its partitions
+	a.await(tb, 5*time.Minute, from)
 	first, _, _ := a.state()
 	began, before := time.Now(), cpu()
 	a.await(tb, 5*time.Minute, to)
 	last, _, _ := a.state()
 	events := (last - first) * matching
-	p := pace{cpu: cpu()}
-	p.rate = float64(events) / time.Since(began).Seconds()
-	p.perEvent = (p.cpu - before) / time.Duration(events)
+	p := pace{rate: float64(events) / time.Since(began).Seconds(), perEvent: (cpu() - before) / time.Duration(events)}
 	for _, c := range collectors {
 		p.rss = max(p.rss, c.RSS())
 	}
