@@ -17,6 +17,8 @@ ARCHIVE := tar --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --
 # Storage of its own: building leaves the images of this machine alone.
 BUILDAH  = buildah --root $(CURDIR)/.cache/containers/storage --runroot $(CURDIR)/.cache/containers/run --storage-driver vfs
 
+$(TOOLS)/packaging: $(wildcard tools/packaging/*/*.go)
+
 .PHONY: programs
 programs: $(TOOLS)/packaging
 	rm -rf $(DIST) && mkdir -p $(DIST)/share bin
@@ -49,19 +51,47 @@ packages: programs $(TOOLS)/nfpm ## build the .deb and .rpm packages for amd64 a
 		GOARCH=$$arch RELEASE=$(RELEASE) DIST=$(DIST) SOURCE_DATE_EPOCH=$(EPOCH) \
 			nfpm package --config deploy/packages/nfpm.yaml --packager $$kind --target bin/packages/; done; done
 
+.PHONY: chart
+chart: $(TOOLS)/helm ## package the Helm chart into bin/
+	rm -rf $(DIST)/chart bin/windhover-chart-*.tgz && mkdir -p $(DIST)/chart bin
+	helm package deploy/helm/windhover --version $(RELEASE) --app-version $(RELEASE) --destination $(DIST)/chart
+	tar -xzf $(DIST)/chart/windhover-$(RELEASE).tgz -C $(DIST)/chart
+	$(ARCHIVE) -C $(DIST)/chart -c windhover | gzip -9n > bin/windhover-chart-$(RELEASE).tgz
+	rm -rf $(DIST)/chart
+
 .PHONY: release
-release: image packages $(TOOLS)/cyclonedx-gomod ## everything that a release consists of, with checksums, into bin/release
+release: image packages chart $(TOOLS)/cyclonedx-gomod ## everything that a release consists of, with checksums, into bin/release
 	rm -rf $(OUT) && mkdir -p $(OUT)
 	for dir in $(DIST)/*_*; do \
 		platform=$${dir##*/}; name=windhover-$(RELEASE)-$${platform/_/-}; \
-		mkdir -p $$dir/$$name/rules; \
-		mv $$dir/windhover* $$dir/$$name/ 2>/dev/null || true; \
-		cp LICENSE $(DIST)/share/NOTICES config/windhover.yaml deploy/packages/windhover.1 $$dir/$$name/; \
-		cp rules/library/*.yaml $$dir/$$name/rules/; \
-		if [[ $$platform == linux_* ]]; then cp deploy/systemd/windhover.service $$dir/$$name/; fi; \
-		$(ARCHIVE) -C $$dir -c $$name | gzip -9n > $(OUT)/$$name.tar.gz; \
+		mkdir -p $(DIST)/archive/$$name/rules; \
+		cp $$dir/windhover* LICENSE $(DIST)/share/NOTICES config/windhover.yaml deploy/packages/windhover.1 $(DIST)/archive/$$name/; \
+		cp rules/library/*.yaml $(DIST)/archive/$$name/rules/; \
+		if [[ $$platform == linux_* ]]; then cp deploy/systemd/windhover.service deploy/container/seccomp.json $(DIST)/archive/$$name/; fi; \
+		$(ARCHIVE) -C $(DIST)/archive -c $$name | gzip -9n > $(OUT)/$$name.tar.gz; \
 		GOOS=$${platform%_*} GOARCH=$${platform#*_} cyclonedx-gomod app -json -licenses -std -noserial -notimestamp \
-			-main cmd/windhover -output $(OUT)/$$name.cdx.json . ; done
-	cp bin/packages/* $(OUT)/
-	cp bin/windhover-image.tar $(OUT)/windhover-$(RELEASE)-image.tar
+			-main cmd/windhover -output $(OUT)/$$name.cdx.json .; done
+	cp bin/packages/* bin/windhover-chart-$(RELEASE).tgz $(OUT)/
+	cp bin/windhover-image.tar $(OUT)/windhover-image-$(RELEASE).tar
 	cd $(OUT) && sha256sum * > SHA256SUMS
+	rm -rf $(DIST)
+
+# Two clones in directories of different names and depths, one after the other.
+.PHONY: release-check
+release-check: $(TOOLS)/packaging $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod $(TOOLS)/helm ## fail where two builds of the last commit differ in a byte
+	rm -rf .cache/release && mkdir -p .cache/release/again/in/another
+	for dir in .cache/release/once .cache/release/again/in/another/place; do \
+		git clone -q --no-hardlinks . $$dir && mkdir $$dir/.cache && cp -a $(TOOLS) $$dir/.cache/ && touch $$dir/.cache/bin/*; \
+		$(MAKE) -C $$dir release; done
+	diff -r .cache/release/once/$(OUT) .cache/release/again/in/another/place/$(OUT)
+	cat .cache/release/once/$(OUT)/SHA256SUMS
+	rm -rf .cache/release/again
+
+# What the tests of packages take beside them: a minimal Debian with systemd.
+.cache/debian.tar: deploy/release.mk
+	mkdir -p .cache
+	mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv --dpkgopt='path-exclude=/usr/share/locale/*' bookworm $@
+
+.PHONY: test-packages
+test-packages: image packages .cache/debian.tar ## the image, the packages and the unit against the live kernel; needs root, BPF, podman, runc
+	cd test/deploy && go test -count=1 ./packages
