@@ -169,7 +169,7 @@ func TestKafkaTierSurvivesTheDeathOfACollector(t *testing.T) {
 		own := fmt.Sprintf("receivers: {kafka: {heartbeat_interval: 300ms}}\n"+
 			"service: {telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: %s, port: %s}}}}]}}}\n", host, port)
 		c := peer.Collector(t, []string{recipe("kafka-rules"), peer.WriteFile(t, "own.yaml", own)},
-			map[string]string{"BROKERS": list(brokers), "TOPIC": topic, "GROUP": group, "ALERTS_TOPIC": "alerts_of_" + group})
+			map[string]string{"BROKERS": list(brokers), "TOPIC": topic, "GROUP": group, "ALERTS_TOPIC": "alerts_of_" + group, "HEALTH": peer.Free(t)})
 		c.URL = "http://" + metrics
 		return c
 	}
@@ -263,8 +263,9 @@ func anyKey(m map[string]string) string {
 	return "none"
 }
 
-func TestKafkaIngestFeedsTheTier(t *testing.T) {
+func TestKafkaTierFromTheAuditLogToTheLogStore(t *testing.T) {
 	t.Parallel()
+	store := peer.VictoriaLogs(t)
 	brokers := peer.Kafka(t, "k8s_audit", "windhover_alerts")
 	dir := t.TempDir()
 	log := filepath.Join(dir, "audit.log")
@@ -276,7 +277,8 @@ func TestKafkaIngestFeedsTheTier(t *testing.T) {
 	appendLines(t, log, lines...)
 	ingest := cook(t, "kafka-ingest", env)
 	alerts := readAlerts(t, brokers, "windhover_alerts")
-	cook(t, "kafka-rules", map[string]string{"BROKERS": list(brokers)})
+	cook(t, "kafka-rules", map[string]string{"BROKERS": list(brokers), "HEALTH": peer.Free(t)})
+	cook(t, "kafka-alerts", map[string]string{"BROKERS": list(brokers), "LOGS_URL": store.OTLPEndpoint()})
 	alerts.await(t, time.Minute, 50)
 	// After a crash the file is read on from where Kafka had everything, or a bit before.
 	ingest.Kill()
@@ -284,13 +286,16 @@ func TestKafkaIngestFeedsTheTier(t *testing.T) {
 	cook(t, "kafka-ingest", env)
 	alerts.await(t, time.Minute, 51)
 
-	messages := readTopic(t, brokers, "k8s_audit", 101)
-	for _, m := range messages {
+	for _, m := range readTopic(t, brokers, "k8s_audit", 101) {
 		if !strings.HasPrefix(m, `{"`) || !strings.Contains(m, `"auditID":`) {
 			t.Fatalf("a message is no audit event: %s", m)
 		}
 	}
-	peer.Claim(t, "kafka-ingest: 101 lines of an audit log are messages of Kafka, and 51 of them alerts of kafka-rules, across a crash")
+	rows := store.AwaitRecords(t, 51, "* | uniq by (log.record.uid)")
+	if len(rows) != 51 {
+		t.Errorf("the log store has %d different alerts, want 51", len(rows))
+	}
+	peer.Claim(t, "kafka-ingest, kafka-rules, kafka-alerts: of 101 lines of an audit log, 51 match, across a crash; the log store has %d different alerts", len(rows))
 }
 
 // readTopic reads the first n messages of a topic.

@@ -188,8 +188,13 @@ func TestRecipesAgentAndGateway(t *testing.T) {
 	gatewayEnv := map[string]string{
 		"LISTEN": address, "CERT_FILE": ca.file("gateway.crt"), "KEY_FILE": ca.file("gateway.key"), "CLIENT_CA_FILE": ca.file("ca.crt"),
 		"LOGS_URL": store.OTLPEndpoint(), "PROMETHEUS_URL": prometheus.OTLPEndpoint(), "STATE": filepath.Join(dir, "gateway"),
+		"HEALTH": peer.Free(t),
 	}
 	gateway := cook(t, "gateway", gatewayEnv)
+	gateway.URL = "http://" + gatewayEnv["HEALTH"]
+	if health := gateway.Page("/"); !strings.Contains(health, "Server available") {
+		t.Errorf("the gateway says of its health: %s", health)
+	}
 	cook(t, "agent", map[string]string{
 		"GATEWAY": address, "CA_FILE": ca.file("ca.crt"), "CERT_FILE": ca.file("agent.crt"), "KEY_FILE": ca.file("agent.key"),
 		"RULES": "[" + rules + "]", "INTERVAL": "1s",
