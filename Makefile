@@ -84,7 +84,7 @@ fmt: $(TOOLS)/golangci-lint ## format Go (gofumpt, goimports) and C
 fmt-check: $(TOOLS)/golangci-lint ## fail where fmt would change something
 	golangci-lint fmt --diff
 	$(if $(BPF_SOURCES),$(CLANG_FORMAT) --dry-run -Werror $(BPF_SOURCES))
-	shellcheck .ci/run
+	shellcheck .ci/run deploy/packages/*.sh
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## golangci-lint, and go vet on every platform that we build for
