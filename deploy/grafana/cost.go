@@ -10,37 +10,37 @@ func cost() dashboard {
 			{"How much", []panel{
 				{
 					"CPU", "Of all instances together. 1 is one core. What kernel programs take is not in it: see Kernel programs.",
-					at{0, 0, 4, 4},
+					at{0, 0, 4, 3},
 					number{unit: cores, levels: plain},
 					[]query{{promql: `sum(rate(windhover_process_cpu_seconds_total{@}[$__rate_interval]))`, now: true}},
 				},
 				{
 					"Memory", "Resident, of the instance that has most. Ring buffers are not part of it.",
-					at{4, 0, 4, 4},
+					at{4, 0, 4, 3},
 					number{unit: bytesUsed, levels: plain},
 					[]query{{promql: `max(windhover_memory_usage_bytes{@})`, now: true}},
 				},
 				{
 					"Events", "That rules were shown.",
-					at{8, 0, 4, 4},
+					at{8, 0, 4, 3},
 					number{unit: perSecond, levels: plain},
 					[]query{{promql: `sum(rate(windhover_source_evaluated_total{*}[$__rate_interval]))`, now: true}},
 				},
 				{
 					"CPU per event", "All that Windhover does in user space, for each event that it read.",
-					at{12, 0, 4, 4},
+					at{12, 0, 4, 3},
 					number{unit: seconds, levels: plain},
 					[]query{{promql: `sum(rate(windhover_process_cpu_seconds_total{@}[$__rate_interval])) / sum(rate(windhover_source_events_total{@}[$__rate_interval]))`, now: true}},
 				},
 				{
 					"Calls filtered", "System calls that never became an event, because no rule wants them or the kernel filter proved that none can match.",
-					at{16, 0, 4, 4},
+					at{16, 0, 4, 3},
 					number{unit: share, levels: []level{{0, "red"}, {0.5, "yellow"}, {0.9, "green"}}},
 					[]query{{promql: `sum(rate(windhover_syscall_filtered_total{*}[$__rate_interval])) / sum(rate(windhover_syscall_calls_total{*}[$__rate_interval]))`, now: true}},
 				},
 				{
 					"Time in rules", "CPU that evaluating conditions takes, of all instances together.",
-					at{20, 0, 4, 4},
+					at{20, 0, 4, 3},
 					number{unit: cores, levels: plain},
 					[]query{{promql: `sum(rate(windhover_rule_time_seconds_total{*}[$__rate_interval]))`, now: true}},
 				},
@@ -70,13 +70,14 @@ func cost() dashboard {
 					"CPU by rule", "Rules whose conditions take most, from a sample of the events. other is all rules beyond the fifty that cost most.",
 					at{0, 0, 12, 9},
 					bars{unit: cores, levels: plain},
-					[]query{{promql: `topk(12, sum by (security_rule_name) (rate(windhover_rule_time_seconds_total{*}[$__range])) > 0)`, legend: "{{security_rule_name}}", now: true}},
+					[]query{{promql: `topk(12, sum by (security_rule_name) (` + grown(`windhover_rule_time_seconds_total{*}`) + `) / $__range_s > 0)`, legend: "{{security_rule_name}}", now: true}},
 				},
 				{
 					"Time per evaluation", "Rules whose condition takes longest. Ask first what is cheap and seldom true: an event type, a name, then paths and patterns.",
 					at{12, 0, 12, 9},
 					bars{unit: seconds, levels: plain},
-					[]query{{promql: `topk(12, sum by (security_rule_name) (rate(windhover_rule_time_seconds_total{*}[$__range])) / sum by (security_rule_name) (rate(windhover_rule_evaluations_total{*}[$__range])) > 0)`, legend: "{{security_rule_name}}", now: true}},
+					[]query{{promql: `topk(12, sum by (security_rule_name) (` + grown(`windhover_rule_time_seconds_total{*}`) + `)
+/ sum by (security_rule_name) (` + grown(`windhover_rule_evaluations_total{*}`) + `) > 0)`, legend: "{{security_rule_name}}", now: true}},
 				},
 				{
 					"Evaluations by rule", "Which rules are asked most. A rule is asked only for the event types that its condition names.",
@@ -118,7 +119,8 @@ func cost() dashboard {
 					"Time per run of a kernel program", "What one call pays, by the program that handles it.",
 					at{12, 8, 12, 8},
 					bars{unit: seconds, levels: plain},
-					[]query{{promql: `topk(12, sum by (program) (rate(windhover_program_time_seconds_total{*}[$__range])) / sum by (program) (rate(windhover_program_runs_total{*}[$__range])) > 0)`, legend: "{{program}}", now: true}},
+					[]query{{promql: `topk(12, sum by (program) (` + grown(`windhover_program_time_seconds_total{*}`) + `)
+/ sum by (program) (` + grown(`windhover_program_runs_total{*}`) + `) > 0)`, legend: "{{program}}", now: true}},
 				},
 			}},
 			{"What is held in memory", []panel{

@@ -35,43 +35,44 @@ func losses(s store) dashboard {
 			{"Is anything being missed?", []panel{
 				{
 					"Events lost", "Events that a rule wanted and none was shown, in the time shown. Anything but 0 means that rules were blind for a while: the graphs below say where and when, the runbook what to do.",
-					at{0, 0, 4, 4},
+					at{0, 0, 4, 3},
 					number{unit: count, levels: noneIsGood},
-					[]query{{promql: `sum(increase(windhover_source_dropped_total{*}[$__range]))`, now: true}},
+					[]query{{promql: `sum(` + grown(`windhover_source_dropped_total{*}`) + `)`, now: true}},
 				},
 				{
 					"Share lost", "Lost events of all that were produced, in the time shown.",
-					at{4, 0, 4, 4},
+					at{4, 0, 4, 3},
 					number{unit: share, levels: noneIsGood},
-					[]query{{promql: `sum(increase(windhover_source_dropped_total{*}[$__range]))
-/ (sum(increase(windhover_source_events_total{*}[$__range])) + sum(increase(windhover_source_dropped_total{*}[$__range])))`, now: true}},
+					[]query{{promql: `sum(` + grown(`windhover_source_dropped_total{*}`) + `)
+/ (sum(` + grown(`windhover_source_events_total{*}`) + `) + sum(` + grown(`windhover_source_dropped_total{*}`) + `))`, now: true}},
 				},
 				{
 					"Lost in the reserved lane", "Executions, exits, changes of privileges, modules, mounts. They have rings of their own: a flood of other events cannot push them out. If they are lost, enlarge rings::reserved at once.",
-					at{8, 0, 4, 4},
+					at{8, 0, 4, 3},
 					number{unit: count, levels: noneIsGood},
-					[]query{{promql: `sum(increase(windhover_source_dropped_total{*,lane="reserved"}[$__range]))`, now: true}},
+					[]query{{promql: `sum(` + grown(`windhover_source_dropped_total{*,lane="reserved"}`) + `)`, now: true}},
 				},
 				{
 					"Ledger", "Whether everything that came in is accounted for. If not, Windhover has a defect: numbers on this page cannot be trusted, please report it.",
-					at{12, 0, 4, 4},
+					at{12, 0, 4, 3},
 					number{unit: count, levels: noneIsGood, zero: "balances"},
 					[]query{{promql: `sum(max_over_time(windhover_source_imbalance{*}[$__range]))`, now: true}},
 				},
 				{
 					"Sources in trouble", "Sources that are degraded, lossy or failed now. /readyz of the instance says why.",
-					at{16, 0, 4, 4},
+					at{16, 0, 4, 3},
 					number{unit: count, levels: noneIsGood, zero: "none"},
 					[]query{{promql: `sum(windhover_source_state{*,state=~"degraded|lossy|failed"})`, now: true}},
 				},
 				{
-					"Alerts not delivered", "Alerts that matched and reached nobody, in the time shown: the queue was full, or an exporter refused them or failed.",
-					at{20, 0, 4, 4},
-					number{unit: count, levels: noneIsGood},
-					[]query{{promql: `sum(increase(windhover_alert_lost_total{*}[$__range]))
-+ sum(increase(windhover_export_failed_total{*}[$__range]))
-+ sum(increase(windhover_fold_unreported_total{*}[$__range]))
-+ (sum(increase(windhover_outlet_items_total{@,signal="logs",outcome!="taken"}[$__range])) or vector(0))`, now: true}},
+					"Undelivered alerts", "Alerts that the queue had no room for, and those that an exporter refused or failed to send, once for each exporter. In a collector: those that the next component did not take.",
+					at{20, 0, 4, 3}, number{unit: count, levels: noneIsGood},
+					[]query{{promql: `sum(` + grown(`windhover_alert_lost_total{*}`) + `)
++ sum(` + grown(`windhover_fold_unreported_total{*}`) + `)
++ sum(
+  sum by (instance) (` + grown(`windhover_outlet_items_total{@,signal="logs",outcome!="taken"}`) + `)
+  or sum by (instance) (` + grown(`windhover_export_failed_total{*}`) + `)
+)`, now: true}},
 				},
 			}},
 			{"Where and when", []panel{
@@ -85,7 +86,7 @@ func losses(s store) dashboard {
 					"Loss by reason", "ring_full: the reader is too slow or the ring too small. too_large, no_scratch: the kernel side could not build the sample. malformed, oversize: a document of an audit source was refused. aborted: it was lost at the end of the source.",
 					at{12, 0, 12, 8},
 					lines{unit: perSecond},
-					[]query{{promql: `sum by (source, reason) (rate(windhover_source_dropped_total{*}[$__rate_interval]))`, legend: "{{source}} {{reason}}"}},
+					[]query{{promql: `sum by (reason) (rate(windhover_source_dropped_total{*}[$__rate_interval]))`, legend: "{{reason}}"}},
 				},
 				{
 					"Episodes of loss", "When each source and lane lost events: green is none.",
@@ -111,7 +112,7 @@ func losses(s store) dashboard {
 					"Containers that lost most", "Whose events were lost: host is what runs outside containers, other all containers beyond the twenty that lost most.",
 					at{8, 0, 8, 8},
 					bars{unit: count, levels: noneIsGood},
-					[]query{{promql: `topk(10, sum by (container_id) (` + grown(`windhover_container_dropped_total{*}`) + `) > 0)`, legend: "{{container_id}}", now: true}},
+					[]query{{promql: `topk(10, sum by (container) (label_replace(` + grown(`windhover_container_dropped_total{*}`) + `, "container", "$1", "container_id", "(.{1,12}).*")) > 0)`, legend: "{{container}}", now: true}},
 				},
 				{
 					"Episodes as they were reported", "One record opens an episode, one closes it, with what was lost, at most how much a second, and where.",
@@ -181,12 +182,12 @@ func losses(s store) dashboard {
 )`, legend: "{{source}}"}},
 				},
 				{
-					"Alerts that reached nobody", "Alerts that the queue had no room for, and those that nobody took.",
+					"Alerts lost or refused", "lost: the queue of the source had no room. failed: the next component, or one of the exporters of the daemon, did not take it.",
 					at{0, 8, 12, 8},
 					lines{unit: perMinute},
 					[]query{
-						{promql: `60 * sum by (source, reason) (rate(windhover_alert_lost_total{*}[$__rate_interval]))`, legend: "{{source}} lost: {{reason}}"},
-						{promql: `60 * sum by (source, reason) (rate(windhover_export_failed_total{*}[$__rate_interval]))`, legend: "{{source}} failed: {{reason}}"},
+						{promql: `60 * sum by (reason) (rate(windhover_alert_lost_total{*}[$__rate_interval]))`, legend: "lost: {{reason}}"},
+						{promql: `60 * sum by (reason) (rate(windhover_export_failed_total{*}[$__rate_interval]))`, legend: "failed: {{reason}}"},
 					},
 				},
 				{
@@ -201,7 +202,8 @@ func losses(s store) dashboard {
 }
 
 // grown returns an expression for how much counters grew in the time shown. Those that
-// appeared in it began at zero, which increase does not know.
+// appeared in it, with their instance or their first count, began at zero: increase
+// does not know that.
 func grown(selector string) string {
 	return "(" + selector + " unless " + selector + " offset $__range) or increase(" + selector + "[$__range])"
 }
