@@ -21,8 +21,8 @@ type Keeper interface{ Book() *Book }
 
 // HostStats describe what the process does besides its sources.
 type HostStats struct {
-	Outlets  []OutletStats
-	Restarts []RestartStats
+	Outlets []OutletStats
+	Sources []SourceStats
 }
 
 // OutletStats describe the queue before one exporter. Counts are of alerts or of points
@@ -36,10 +36,12 @@ type OutletStats struct {
 	Refused          uint64
 }
 
-// RestartStats count how often a source was started again after it failed.
-type RestartStats struct {
-	Source string
-	Count  uint64
+// SourceStats are what the host knows of a source, also of one that has no account: it
+// failed before it opened one, or its account was closed when it failed.
+type SourceStats struct {
+	Source   string
+	State    State
+	Restarts uint64 // times that it was started again after it failed
 }
 
 // RuleStats describe the rule set in use.

@@ -1,6 +1,8 @@
 package otlp
 
 import (
+	"slices"
+
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/windhover/windhover/internal/event"
@@ -166,15 +168,17 @@ var metrics = []metric{
 		name: "windhover.source.state", unit: "{state}", kind: gauge,
 		doc:  "1 for the state that the source is in, 0 for the others.",
 		keys: []attribute.Key{keySource, keyState},
-		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
-			for st := range ledger.NumStates {
-				var n int64
-				if st == s.State {
-					n = 1
-				}
-				e(n, 0, source, keyState.String(st.String()))
+		read: func(r *reading, e emit) {
+			for _, s := range r.sources {
+				emitState(e, s.Name, s.State)
 			}
-		}),
+			for _, s := range r.host.Sources {
+				open := func(a *ledger.Snapshot) bool { return a.Name == s.Source }
+				if !slices.ContainsFunc(r.sources, open) {
+					emitState(e, s.Source, s.State)
+				}
+			}
+		},
 	},
 	{
 		name: "windhover.source.imbalance", unit: "{equation}", kind: gauge,
@@ -486,8 +490,8 @@ var metrics = []metric{
 		doc:  "Times that a source was started again after it failed; in the daemon only.",
 		keys: []attribute.Key{keySource},
 		read: func(r *reading, e emit) {
-			for _, s := range r.host.Restarts {
-				count(e, s.Count, keySource.String(s.Source))
+			for _, s := range r.host.Sources {
+				count(e, s.Restarts, keySource.String(s.Source))
 			}
 		},
 	},
@@ -500,6 +504,17 @@ var metrics = []metric{
 			}
 		},
 	},
+}
+
+// emitState says for every state whether the source is in it.
+func emitState(e emit, source string, state ledger.State) {
+	for st := range ledger.NumStates {
+		var n int64
+		if st == state {
+			n = 1
+		}
+		e(n, 0, keySource.String(source), keyState.String(st.String()))
+	}
 }
 
 func queued(value func(*ledger.QueueStats) int64) func(*reading, emit) {

@@ -81,8 +81,11 @@ func testBook(tb testing.TB) *ledger.Book {
 	})
 	b.SetHost(func() ledger.HostStats {
 		return ledger.HostStats{
-			Outlets:  []ledger.OutletStats{{Exporter: "otlp_grpc", Signal: "logs", Items: 4, Bytes: 4000, Taken: 10, Failed: 1, Refused: 2}},
-			Restarts: []ledger.RestartStats{{Source: "windhover_syscall", Count: 1}},
+			Outlets: []ledger.OutletStats{{Exporter: "otlp_grpc", Signal: "logs", Items: 4, Bytes: 4000, Taken: 10, Failed: 1, Refused: 2}},
+			Sources: []ledger.SourceStats{
+				{Source: "windhover_syscall", State: ledger.StateOK, Restarts: 1},
+				{Source: "windhover_k8saudit/failed", State: ledger.StateFailed},
+			},
 		}
 	})
 	return &b

@@ -503,6 +503,12 @@ exporters: {otlp_http: {endpoint: "`+s.URL+`"}}
 				return
 			}
 			d.waitReady(t, tt.status, tt.states)
+			_, metrics := d.get(t, "/metrics")
+			for source, state := range tt.states {
+				if want := "\nwindhover_source_state{source=\"" + source + "\",state=\"" + state + "\"} 1\n"; !strings.Contains(metrics, want) {
+					t.Errorf("metrics lack %s", want)
+				}
+			}
 			if err := d.stop(t); err != nil {
 				t.Errorf("Run = %v, want nil", err)
 			}

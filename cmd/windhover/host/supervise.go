@@ -279,6 +279,8 @@ type report struct {
 	Since    time.Time `json:"since"`
 	OnError  OnError   `json:"on_error"`
 	Restarts int       `json:"restarts,omitempty"`
+
+	state ledger.State
 }
 
 func (s *source) report() report {
@@ -306,7 +308,7 @@ func (s *source) report() report {
 			state, r.Reason, r.Since = account.State()
 		}
 	}
-	r.State = state.String()
+	r.state, r.State = state, state.String()
 	return r
 }
 

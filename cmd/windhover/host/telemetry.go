@@ -107,7 +107,8 @@ func (h *Host) stats() ledger.HostStats {
 		st.Outlets = append(st.Outlets, o.stats("metrics"))
 	}
 	for _, s := range h.sources {
-		st.Restarts = append(st.Restarts, ledger.RestartStats{Source: s.ID.String(), Count: uint64(s.report().Restarts)})
+		r := s.report()
+		st.Sources = append(st.Sources, ledger.SourceStats{Source: r.Name, State: r.state, Restarts: uint64(r.Restarts)})
 	}
 	return st
 }
