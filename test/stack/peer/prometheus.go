@@ -28,6 +28,9 @@ type PrometheusOptions struct {
 	OTLP bool
 	// Alertmanager is the URL of one; empty: none.
 	Alertmanager string
+	// Lookback is how long a series without a new point is still there, which says
+	// when one that came by OTLP is gone; 0: five minutes.
+	Lookback time.Duration
 }
 
 // PrometheusServer is a running Prometheus.
@@ -106,6 +109,9 @@ func Prometheus(tb testing.TB, o PrometheusOptions) *PrometheusServer {
 		args := []string{"--config.file=" + file, "--web.listen-address=" + address, "--storage.tsdb.path=" + storage}
 		if o.OTLP {
 			args = append(args, "--web.enable-otlp-receiver")
+		}
+		if o.Lookback > 0 {
+			args = append(args, "--query.lookback-delta="+o.Lookback.String())
 		}
 		return args
 	})}
