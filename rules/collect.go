@@ -20,6 +20,7 @@ type state struct {
 	engine  version // the highest that was required
 	plugins []pluginRequirement
 	broken  map[string]bool // names of items that could not be read
+	copied  int             // bytes that were copied to append to them
 }
 
 // table holds items by name and in order.
@@ -46,7 +47,7 @@ type entity struct {
 
 type list struct {
 	entity
-	items []located
+	items []string
 }
 
 type macro struct {
@@ -204,45 +205,62 @@ func (c *collector) unknownKeys(at *context, n *yaml.Node, kind string, known []
 	}
 }
 
+// maxCopied is how many bytes may be copied to append to items: what is appended often to
+// something long takes long.
+const maxCopied = 12 << 20
+
+// copies counts n things of a size that are copied to append to an item.
+func (c *collector) copies(at *context, n, size int) {
+	if c.copied += n * size; c.copied > maxCopied {
+		kind, name := at.item()
+		at.fail(ErrValidate, "too much is appended to %s %q: write it as one", kind, name)
+	}
+}
+
 func (c *collector) tick() int {
 	c.clock++
 	return c.clock
 }
 
-// appends reads the key append and warns about it.
-func (c *collector) appends(at *context, n *yaml.Node) bool {
-	on, _ := at.bool(n, "append")
+// appends reads the key append and warns about it; ok is false if it is wrong, which was
+// reported.
+func (c *collector) appends(at *context, n *yaml.Node) (on, ok bool) {
+	if ok = c.try(func() { on, _ = at.bool(n, "append") }); !ok {
+		v := get(n, "condition")
+		return v != nil && continues(v.Value), false
+	}
 	if !on {
-		return false
+		return false, true
 	}
 	k, _ := entry(n, "append")
 	p := at.in("value for", "append", k).problem(WarnDeprecated, "key \"append\" is deprecated")
 	p.Hint = "say append for each key under override instead"
 	c.warn(p)
 	if get(n, "override") != nil {
-		at.failHint(ErrYAMLValidate, "say append for each key under override", "keys \"append\" and \"override\" exclude each other")
+		p := at.problem(ErrYAMLValidate, "keys \"append\" and \"override\" exclude each other")
+		p.Hint = "say append for each key under override"
+		c.errors.add(p)
+		return true, false
 	}
-	return true
+	return true, true
 }
 
 func (c *collector) list(at *context, n *yaml.Node) {
 	at.itemName = at.scalar(n, "list").Value
-	var items []*yaml.Node
+	var items []string
 	read := c.try(func() {
-		var ok bool
-		if items, ok = at.texts(n, "items", "list item"); !ok {
+		nodes, ok := at.texts(n, "items", "list item")
+		if !ok {
 			at.fail(ErrYAMLValidate, "key \"items\" is missing")
 		}
+		items = c.page.items(get(n, "items"), nodes)
 	})
-	add := c.appends(at, n)
-	if o := c.overrides(at, n, []string{"items"}, []string{"items"}); o["items"] == verbAppend {
-		add = true
-	}
+	add, ok := c.changes(at, n, "items")
 	l, exists := c.lists.byName[at.itemName]
 	if add && !exists {
 		at.fail(ErrValidate, "list %q cannot be appended to: there is none before", at.itemName)
 	}
-	if !read {
+	if !read || !ok {
 		panic(ended{})
 	}
 	if !isListName(at.itemName) {
@@ -257,9 +275,7 @@ func (c *collector) list(at *context, n *yaml.Node) {
 	if !add {
 		l.items, l.context = nil, at
 	}
-	for _, item := range items {
-		l.items = append(l.items, scalarText(c.page, item))
-	}
+	l.items = append(l.items, items...)
 	delete(c.broken, "list "+at.itemName)
 }
 
@@ -284,12 +300,12 @@ func (c *collector) macro(at *context, n *yaml.Node) {
 	at.itemName = at.scalar(n, "macro").Value
 	var node *yaml.Node
 	read := c.try(func() { node = at.scalar(n, "condition") })
-	add := c.appends(at, n)
-	if o := c.overrides(at, n, []string{"condition"}, []string{"condition"}); o["condition"] == verbAppend {
-		add = true
-	}
+	add, ok := c.changes(at, n, "condition")
 	m, exists := c.macros.byName[at.itemName]
 	if add && !exists {
+		if read {
+			c.stray(at, node, verbAppend)
+		}
 		at.fail(ErrValidate, "macro %q cannot be appended to: there is none before", at.itemName)
 	}
 	if !read {
@@ -306,12 +322,38 @@ func (c *collector) macro(at *context, n *yaml.Node) {
 	m.visibility = now
 	text := scalarText(c.page, node)
 	if add {
+		c.copies(at, 1, len(m.condition.s))
+		c.copies(at, len(m.condition.parts), partSize)
 		m.condition = m.condition.join(" ", text)
 	} else {
 		m.condition, m.context = text, at
 		m.conditionContext = at.in("macro condition", "", node)
 	}
+	if !ok {
+		panic(ended{})
+	}
 	delete(c.broken, "macro "+at.itemName)
+}
+
+// changes reads what a list or a macro says about an earlier one of its name: whether it
+// is appended to. What is wrong with that was reported if ok is false.
+func (c *collector) changes(at *context, n *yaml.Node, key string) (add, ok bool) {
+	add, ok = c.appends(at, n)
+	if get(n, "append") != nil && !ok {
+		return add, false
+	}
+	o, fine := c.overrides(at, n, []string{key}, []string{key})
+	return add || o[key] == verbAppend, ok && fine
+}
+
+// stray keeps a condition that changes an item that is not there, so that its words are
+// checked.
+func (c *collector) stray(at *context, node *yaml.Node, v verb) {
+	t, in := scalarText(c.page, node), at.in("condition", "", node)
+	if v == verbAppend {
+		t = t.after("evt.num=0 ")
+	}
+	c.rules.order = append(c.rules.order, &rule{entity: entity{context: at}, condition: t, conditionContext: in, sourceUnread: true})
 }
 
 var (
@@ -325,20 +367,26 @@ var (
 func (c *collector) rule(at *context, n *yaml.Node) {
 	named := c.try(func() { at.itemName = at.scalar(n, "rule").Value })
 	r, exists := c.rules.byName[at.itemName]
-	adding := c.appends(at, n)
-	overrides := c.overrides(at, n, appendable, replaceable)
+	adding, ok := c.appends(at, n)
+	overrides := map[string]verb(nil)
+	if !adding && ok {
+		overrides, ok = c.overrides(at, n, appendable, replaceable)
+	}
 	switch {
 	case !named && (adding || overrides != nil):
 		panic(ended{}) // what is changed is not known
 	case adding:
+		overrides = map[string]verb{"condition": verbAppend, "exceptions": verbAppend}
+		c.strayRule(at, n, exists, overrides)
 		if !exists {
 			at.fail(ErrValidate, "rule %q cannot be appended to: there is none before", at.itemName)
 		}
 		if get(n, "condition") == nil && get(n, "exceptions") == nil {
 			at.fail(ErrValidate, "what is appended to a rule has a condition or exceptions")
 		}
-		c.change(at, n, r, map[string]verb{"condition": verbAppend, "exceptions": verbAppend})
+		c.change(at, n, r, overrides)
 	case overrides != nil:
+		c.strayRule(at, n, exists, overrides)
 		if !exists {
 			at.fail(ErrValidate, "rule %q cannot be overridden: there is none before", at.itemName)
 		}
@@ -358,7 +406,17 @@ func (c *collector) rule(at *context, n *yaml.Node) {
 	default:
 		c.define(at, n)
 	}
+	if !ok {
+		panic(ended{})
+	}
 	delete(c.broken, "rule "+at.itemName)
+}
+
+// strayRule keeps what a change of a rule that is not there says of its condition.
+func (c *collector) strayRule(at *context, n *yaml.Node, exists bool, verbs map[string]verb) {
+	if v := get(n, "condition"); !exists && v != nil && v.Kind == yaml.ScalarNode && v.Value != "" && !isNull(v) && verbs["condition"] != "" {
+		c.stray(at, v, verbs["condition"])
+	}
 }
 
 // define reads the full definition of a rule.
@@ -535,6 +593,8 @@ func (c *collector) change(at *context, n *yaml.Node, r *rule, verbs map[string]
 			s = s.trim()
 		}
 		if verbs[key] == verbAppend && len(t.parts) > 0 {
+			c.copies(at, 1, len(t.s))
+			c.copies(at, len(t.parts), partSize)
 			s = t.join(" ", s)
 		} else if verbs[key] == verbAppend && ctx != nil && (key == "output" || r.sequence == nil) {
 			return // what it is appended to could not be read
@@ -552,6 +612,7 @@ func (c *collector) change(at *context, n *yaml.Node, r *rule, verbs map[string]
 			var old []string
 			if verbs["tags"] == verbAppend {
 				old = r.tags
+				c.copies(at, len(old), 16)
 			}
 			next.tags = tagSet(old, list)
 		})

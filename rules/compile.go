@@ -181,6 +181,11 @@ type compiler struct {
 	macros     map[string]*check.Macro
 	macroTexts map[string]located
 	checkers   map[string]*check.Checker
+	byName     map[string]int // positions in expansions
+	odd        bool           // names of lists have delimiters in them
+	looked     int            // names that were looked at for hints
+	written    int            // bytes of lists that were written out
+	size       int            // comparisons of all rules
 
 	rules    []*Rule
 	exprs    []ir.Expr
@@ -225,7 +230,7 @@ func (c *compiler) run(incomplete bool) {
 	c.macroLoops()
 	for _, r := range c.state.rules.order {
 		switch {
-		case c.errors.full():
+		case c.errors.full() || c.size > maxComparisons:
 			return
 		case r.known:
 			c.rule(r, usedMacros)
@@ -274,24 +279,30 @@ func macroNames(x syntax.Expr, used map[string]bool) {
 // macroLoops reports macros that refer to unknown or later macros, or to themselves,
 // even if no rule uses them.
 func (c *compiler) macroLoops() {
+	loops := c.loops()
+	var names []string
 	for _, m := range c.state.macros.order {
 		this := c.macros[m.name]
 		if this.Expr == nil {
 			continue
 		}
-		used := map[string]bool{}
-		macroNames(this.Expr, used)
 		for _, use := range macroUses(this.Expr, nil) {
+			if c.errors.full() {
+				return
+			}
 			other := c.macros[use.Name]
 			var msg, hint string
 			switch {
 			case other == nil:
-				msg, hint = fmt.Sprintf("no macro %q", use.Name), didYouMean(use.Name, c.names())
+				if names == nil {
+					names = c.names()
+				}
+				msg, hint = fmt.Sprintf("no macro %q", use.Name), c.nearest(use.Name, names)
 			case other.Broken:
 				continue
 			case other.Index >= this.Visibility:
 				msg = fmt.Sprintf("macro %q is defined after macro %q, which therefore does not see it", use.Name, m.name)
-			case c.reaches(use.Name, m.name, map[string]bool{}):
+			case loops[m.name] != 0 && loops[m.name] == loops[use.Name]:
 				msg = fmt.Sprintf("macro %q refers to itself by way of %q", m.name, use.Name)
 			default:
 				continue
@@ -306,11 +317,23 @@ func (c *compiler) macroLoops() {
 }
 
 func (c *compiler) names() []string {
-	var names []string
+	names := make([]string, 0, len(c.state.macros.order))
 	for _, m := range c.state.macros.order {
 		names = append(names, m.name)
 	}
 	return names
+}
+
+// maxNearest is how many names are looked at to find what names were meant to be: it
+// takes longer than to read them.
+const maxNearest = 100_000
+
+// nearest returns a hint at the name that was probably meant, or nothing.
+func (c *compiler) nearest(name string, names []string) string {
+	if c.looked += len(names); c.looked > maxNearest+len(names) {
+		return ""
+	}
+	return didYouMean(name, names)
 }
 
 func macroUses(x syntax.Expr, dst []*syntax.Macro) []*syntax.Macro {
@@ -331,17 +354,55 @@ func macroUses(x syntax.Expr, dst []*syntax.Macro) []*syntax.Macro {
 	return dst
 }
 
-// reaches reports whether macro from refers to macro to, by way of others perhaps.
-func (c *compiler) reaches(from, to string, seen map[string]bool) bool {
-	if from == to {
-		return true
+// loops returns the number of the loop that each macro is in, for those that are in one:
+// two macros have the same number if each refers to the other, by way of others perhaps.
+// It takes each macro once (Tarjan's strongly connected components).
+func (c *compiler) loops() map[string]int {
+	type visit struct {
+		number, low int
+		at          int // in open
+		open        bool
 	}
-	m := c.macros[from]
-	if seen[from] || m == nil || m.Expr == nil {
-		return false
+	visits := map[string]*visit{}
+	loops := map[string]int{}
+	var open []string
+	var walk func(name string) *visit
+	walk = func(name string) *visit {
+		v := &visit{number: len(visits) + 1, at: len(open), open: true}
+		v.low = v.number
+		visits[name] = v
+		open = append(open, name)
+		self := false
+		for _, use := range macroUses(c.macros[name].Expr, nil) {
+			other := c.macros[use.Name]
+			if other == nil || other.Expr == nil {
+				continue
+			}
+			self = self || use.Name == name
+			if w := visits[use.Name]; w == nil {
+				v.low = min(v.low, walk(use.Name).low)
+			} else if w.open {
+				v.low = min(v.low, w.number)
+			}
+		}
+		if v.low < v.number {
+			return v
+		}
+		for _, n := range open[v.at:] {
+			visits[n].open = false
+			if self || len(open)-v.at > 1 {
+				loops[n] = v.number
+			}
+		}
+		open = open[:v.at]
+		return v
 	}
-	seen[from] = true
-	return slices.ContainsFunc(macroUses(m.Expr, nil), func(x *syntax.Macro) bool { return c.reaches(x.Name, to, seen) })
+	for _, m := range c.state.macros.order {
+		if c.macros[m.name].Expr != nil && visits[m.name] == nil {
+			walk(m.name)
+		}
+	}
+	return loops
 }
 
 // parse reads a condition with its lists in place and returns it with the text that it
@@ -357,7 +418,12 @@ func (c *compiler) parse(t located, at *context) (syntax.Expr, located) {
 		return x, text
 	}
 	if strings.Contains(text.s, "\x00") {
-		text = c.expand(t, false)
+		if text = c.expand(t, false); c.written > maxWritten {
+			p := at.problem(ErrCompileCondition, "the lists of all conditions are larger than %d MiB written out", maxWritten>>20)
+			p.Hint = "items that are not single words are read for each condition anew"
+			c.errors.add(p)
+			return nil, t
+		}
 		if x, err = syntax.Parse(text.s); err == nil {
 			return x, text
 		}
@@ -405,7 +471,11 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 	if x == nil {
 		return
 	}
-	expr, problems := c.checker(r.source).Check(x)
+	expr, problems, size := c.checker(r.source).Check(x)
+	if c.size += size; c.size > maxComparisons {
+		c.errors.add(r.context.problem(ErrCompileCondition, "with their macros written out the rules up to this one have more than %d comparisons", maxComparisons))
+		return
+	}
 	var errors, warnings []Problem
 	unknown := -1
 	for _, p := range problems {
@@ -553,6 +623,10 @@ var visible = func() event.TypeSet {
 // maxEventCodes is how many event codes a rule may name before it counts as one that
 // names none; a system call has two.
 const maxEventCodes = 100
+
+// maxComparisons is how many comparisons all conditions have at most, with their macros
+// written out.
+const maxComparisons = 250_000
 
 // add completes the rule.
 func (c *compiler) add(r *rule, x ir.Expr, t *output.Template, text located) {

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -21,7 +22,8 @@ type exception struct {
 	given  bool // fields are
 	fields []located
 	comps  []string // empty: the default
-	one    bool     // comps is a single operator, not a list
+	compAt []located
+	one    bool // comps is a single operator, not a list
 	values []exceptionValue
 	listed bool // values are given
 	broken bool // something is wrong with it, and was reported
@@ -84,7 +86,7 @@ func (c *collector) readException(in *context, entry *yaml.Node, x *exception) {
 	read("comps", func(f *yaml.Node) {
 		x.one = f.Kind == yaml.ScalarNode
 		for _, s := range c.scalars(in, "comps", f) {
-			x.comps = append(x.comps, strings.Join(strings.Fields(s.s), " "))
+			x.comps, x.compAt = append(x.comps, strings.Join(strings.Fields(s.s), " ")), append(x.compAt, s)
 		}
 	})
 	read("values", func(v *yaml.Node) {
@@ -132,16 +134,18 @@ func (c *collector) exceptionValue(in *context, n *yaml.Node, depth int) excepti
 // exceptions reads the exceptions of a full definition.
 func (c *collector) exceptions(at *context, n *yaml.Node, r *rule) []*exception {
 	var out []*exception
+	names := map[string]bool{}
 	for _, x := range c.readExceptions(at, n) {
 		if c.errors.full() {
 			break
 		}
-		if named(out, x.name) != nil {
+		if names[x.name] {
 			p := x.context.problem(WarnExceptionNameNotUnique, "exception %q is defined twice in the same rule", x.name)
 			p.Hint = "give it another name"
 			c.warn(p)
 		}
-		c.validate(x, r)
+		names[x.name] = true
+		c.validate(x, r, x.values)
 		out = append(out, x)
 	}
 	return out
@@ -150,6 +154,11 @@ func (c *collector) exceptions(at *context, n *yaml.Node, r *rule) []*exception 
 // appendExceptions returns the exceptions of r with those of an item that appends.
 func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exception {
 	out := append([]*exception{}, r.exceptions...)
+	c.copies(at, len(out), 8)
+	index := make(map[string]int, len(out)) // of the first with a name
+	for i := len(out) - 1; i >= 0; i-- {
+		index[out[i].name] = i
+	}
 	for _, x := range c.readExceptions(at, n) {
 		if c.errors.full() {
 			break
@@ -157,17 +166,20 @@ func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exce
 		if !x.listed {
 			c.warn(x.context.problem(WarnAppendNoValues, "exception %q is appended to without values", x.name))
 		}
-		old := named(out, x.name)
-		if old == nil {
+		i, exists := index[x.name]
+		if !exists {
 			if !x.broken && (!x.given || !x.listed) {
 				c.errors.add(x.context.problem(ErrValidate, "exception %q is new to rule %q, so it needs fields and values", x.name, r.name))
 				x.broken = true
 			}
-			c.validate(x, r)
+			c.validate(x, r, x.values)
+			index[x.name] = len(out)
 			out = append(out, x)
 			continue
 		}
+		old := out[i]
 		next := *old
+		c.copies(at, len(old.values), valueSize)
 		next.values = append(append([]exceptionValue{}, old.values...), x.values...)
 		next.context = x.context
 		next.broken = old.broken || x.broken
@@ -175,27 +187,18 @@ func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exce
 			c.errors.add(x.context.problem(ErrValidate, "exception %q has its fields and comps already: only values can be appended", x.name))
 			next.broken = true
 		}
-		c.validate(&next, r)
-		for i := range out {
-			if out[i] == old {
-				out[i] = &next
-			}
-		}
+		c.validate(&next, r, x.values)
+		out[i] = &next
 	}
 	return out
 }
 
-func named(xs []*exception, name string) *exception {
-	for _, x := range xs {
-		if x.name == name {
-			return x
-		}
-	}
-	return nil
-}
+// valueSize is about what a value of an exception takes.
+const valueSize = 80
 
-// validate checks the shape of an exception. Each part is checked for itself.
-func (c *collector) validate(x *exception, r *rule) {
+// validate checks the shape of an exception and of values that are new to it. Each part is
+// checked for itself.
+func (c *collector) validate(x *exception, r *rule, values []exceptionValue) {
 	if x.broken {
 		return
 	}
@@ -205,16 +208,21 @@ func (c *collector) validate(x *exception, r *rule) {
 		}
 	}
 	check(func() { x.checkShape() })
-	for _, comp := range x.comps {
-		check(func() { x.checkOperator(comp) })
+	for i, comp := range x.comps {
+		check(func() { x.checkOperator(comp, x.compAt[i]) })
 	}
 	if r.known {
 		for _, f := range x.fields {
-			check(func() { c.exceptionField(x, f.s, r.source) })
+			check(func() { c.exceptionField(x, f, r.source) })
 		}
 	}
 	if !x.broken {
-		check(func() { x.checkValues() })
+		for i := range values {
+			if c.errors.full() {
+				return
+			}
+			check(func() { x.checkValue(&values[i]) })
+		}
 	}
 }
 
@@ -237,45 +245,53 @@ func (x *exception) checkShape() {
 	}
 }
 
-// checkOperator fails unless x can compare with comp.
-func (x *exception) checkOperator(comp string) {
+// failAt ends the reading with an error at a part of x.
+func (x *exception) failAt(t located, hint, format string, args ...any) {
+	p := x.context.problem(ErrValidate, format, args...)
+	p.Hint = hint
+	if page, line, column, _ := t.place(0); page != nil {
+		p.File, p.Line, p.Column, p.Excerpt = page.name, line, column, page.line(line)
+		p.Width = max(utf8.RuneCountInString(t.s), 1)
+	}
+	panic(stop{p})
+}
+
+// checkOperator fails unless x can compare with comp, which is written at.
+func (x *exception) checkOperator(comp string, at located) {
 	op, modifier, ok := operator(comp)
 	if !ok {
-		x.context.failHint(ErrValidate, didYouMean(comp, operators()), "exception %q: no operator %q", x.name, comp)
+		x.failAt(at, didYouMean(comp, operators()), "exception %q: no operator %q", x.name, comp)
 	}
 	if x.single && op != syntax.In && op != syntax.PMatch && op != syntax.Intersects && modifier == syntax.None {
-		x.context.fail(ErrValidate, "exception %q compares one field with a list, so its operator is in, pmatch, intersects or one with oneof, anyof or allof, not %q", x.name, comp)
+		x.failAt(at, "", "exception %q compares one field with a list, so its operator is in, pmatch, intersects or one with oneof, anyof or allof, not %q", x.name, comp)
 	}
 }
 
-// checkValues fails unless each value of x has as many entries as x has fields.
-func (x *exception) checkValues() {
-	in := x.context
-	for _, v := range x.values {
-		switch {
-		case x.single && v.isList:
-			in.fail(ErrValidate, "exception %q has one field, so each of its values is a single value, not a list", x.name)
-		case !x.single && !v.isList:
-			in.failHint(ErrValidate, "write ["+v.text.s+"]", "exception %q has a list of fields, so each of its values is a list", x.name)
-		case !x.single && len(v.list) != len(x.fields):
-			in.fail(ErrValidate, "exception %q has %d fields, but a value with %d entries", x.name, len(x.fields), len(v.list))
-		}
+// checkValue fails unless v has as many entries as x has fields.
+func (x *exception) checkValue(v *exceptionValue) {
+	switch {
+	case x.single && v.isList:
+		x.failAt(v.text, "", "exception %q has one field, so each of its values is a single value, not a list", x.name)
+	case !x.single && !v.isList:
+		x.failAt(v.text, "write ["+v.text.s+"]", "exception %q has a list of fields, so each of its values is a list", x.name)
+	case !x.single && len(v.list) != len(x.fields):
+		x.failAt(v.text, "", "exception %q has %d fields, but a value with %d entries", x.name, len(x.fields), len(v.list))
 	}
 }
 
 // exceptionField checks that the left side of a comparison is a field or a transformer
 // of one.
-func (c *collector) exceptionField(x *exception, text, source string) {
-	operand, err := syntax.ParseOperand(text)
+func (c *collector) exceptionField(x *exception, text located, source string) {
+	operand, err := syntax.ParseOperand(text.s)
 	if err != nil {
-		x.context.fail(ErrValidate, "exception %q: %q is not a field", x.name, text)
+		x.failAt(text, "", "exception %q: %q is not a field", x.name, text.s)
 	}
 	// An "exists" asks nothing more of the operand than that it has a meaning.
 	ch := check.Checker{Source: source, Lookup: c.lookup}
-	_, problems := ch.Check(&syntax.Check{Left: operand, Op: syntax.Exists})
+	_, problems, _ := ch.Check(&syntax.Check{Left: operand, Op: syntax.Exists})
 	for _, p := range problems {
 		if !p.Kind.Warning() {
-			x.context.failHint(ErrValidate, p.Hint, "exception %q: %s", x.name, p.Msg)
+			x.failAt(text, p.Hint, "exception %q: %s", x.name, p.Msg)
 		}
 	}
 }

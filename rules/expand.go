@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/windhover/windhover/rules/check"
@@ -24,12 +26,28 @@ func isListEdge(c byte) bool {
 	return false
 }
 
+// maxWritten is how many bytes of lists are written out into conditions at most.
+const maxWritten = 16 << 20
+
+// maxInherited is how many items lists have at most that are those of the lists in them.
+const maxInherited = 1_000_000
+
 // expansion is a list as conditions see it.
 type expansion struct {
 	list   *list
-	text   string // its items, written out
-	mark   string // stands for text, or nothing
+	items  []string // as they are written
+	text   string   // items, once they were written out
+	mark   string   // stands for text, or nothing
 	number int
+	later  []int // positions of later lists that items name
+}
+
+// written returns the items as text.
+func (e *expansion) written() string {
+	if e.text == "" {
+		e.text = strings.Join(e.items, ", ")
+	}
+	return e.text
 }
 
 // quoteItem returns an item as it is written into a condition.
@@ -43,27 +61,40 @@ func quoteItem(s string) string {
 // expandLists resolves lists in lists and prepares what conditions need of them.
 func (c *compiler) expandLists() {
 	order := c.state.lists.order
-	position := make(map[string]int, len(order))
-	odd := false // some name has delimiters in it: no list can be trusted to bring in no other
+	c.byName = make(map[string]int, len(order))
 	for i, l := range order {
-		position[l.name] = i
-		odd = odd || strings.ContainsFunc(l.name, func(r rune) bool { return r < 0x80 && isListEdge(byte(r)) })
+		c.byName[l.name] = i
+		// Then no list can be trusted to bring in no other.
+		c.odd = c.odd || strings.ContainsFunc(l.name, func(r rune) bool { return r < 0x80 && isListEdge(byte(r)) })
 	}
+	inherited := 0
 	for i, l := range order {
-		items := make([]string, 0, len(l.items))
+		size := len(l.items)
 		for _, item := range l.items {
-			other, ok := c.state.lists.byName[item.s]
+			if other, ok := c.state.lists.byName[item]; ok && other.index < l.visibility {
+				size += len(other.items) - 1
+				inherited += len(other.items)
+			}
+		}
+		if inherited > maxInherited {
+			c.errors.add(l.context.problem(ErrValidate, "the lists up to %q have more than %d items that are those of other lists", l.name, maxInherited))
+			return
+		}
+		items := make([]string, 0, size)
+		for _, item := range l.items {
+			other, ok := c.state.lists.byName[item]
 			if !ok || other.index >= l.visibility {
-				items = append(items, quoteItem(item.s))
+				items = append(items, quoteItem(item))
 				continue
 			}
 			c.usedLists[other] = true
 			for _, item := range other.items {
-				items = append(items, quoteItem(item.s))
+				items = append(items, quoteItem(item))
 			}
 		}
-		e := expansion{list: l, text: strings.Join(items, ", ")}
-		if values, ok := singleValues(items, position, i); ok && !odd && len(items) > 0 {
+		e := expansion{list: l, items: items}
+		values, single := c.singleValues(&e, i)
+		if single && len(e.later) == 0 && !c.odd && len(items) > 0 {
 			e.number = len(c.markLists)
 			e.mark = syntax.Mark(e.number)
 			c.markLists = append(c.markLists, &check.List{Items: values})
@@ -72,46 +103,81 @@ func (c *compiler) expandLists() {
 	}
 }
 
-// singleValues returns the values that items read as, if each reads as one and none
-// names a list that is replaced after list number own.
-func singleValues(items []string, position map[string]int, own int) ([]string, bool) {
-	values := make([]string, len(items))
-	for i, item := range items {
-		v, ok := syntax.ParseValue(item)
-		if !ok {
-			return nil, false
-		}
-		values[i] = v
-		for rest := item; rest != ""; {
-			n := strings.IndexFunc(rest, func(r rune) bool { return r < 0x80 && isListEdge(byte(r)) })
-			word := rest
-			if n >= 0 {
-				word, rest = rest[:n], rest[n+1:]
-			} else {
-				rest = ""
+// singleValues returns the values that the items of list number own read as, if each
+// reads as one. It notes the lists that are named among them and are replaced after it.
+func (c *compiler) singleValues(e *expansion, own int) ([]string, bool) {
+	values, single := e.items, true
+	for i, item := range e.items {
+		if single {
+			var v string
+			if v, single = syntax.ParseValue(item); v != item {
+				if &values[0] == &e.items[0] {
+					values = slices.Clone(values)
+				}
+				values[i] = v
 			}
-			if at, ok := position[word]; ok && at > own {
-				return nil, false
+		}
+		for at := range c.named(item) {
+			if at > own {
+				e.later = append(e.later, at)
 			}
 		}
 	}
-	return values, true
+	return values, single
+}
+
+// named yields the positions of the lists that words of text name.
+func (c *compiler) named(text string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for start := 0; start < len(text); {
+			end := start
+			for end < len(text) && !isListEdge(text[end]) {
+				end++
+			}
+			if at, ok := c.byName[text[start:end]]; ok && !yield(at) {
+				return
+			}
+			start = end + 1
+		}
+	}
 }
 
 // expand puts the lists into the text of a condition, as marks or written out.
 func (c *compiler) expand(t located, marks bool) located {
-	for i := range c.expansions {
-		if len(t.s) > syntax.MaxSize {
+	var next []int // positions of the lists that may be in the text, the lowest last
+	for at := range c.named(t.s) {
+		next = append(next, at)
+	}
+	if c.odd {
+		next = next[:0]
+		for i := range c.expansions {
+			next = append(next, i)
+		}
+	}
+	for len(next) > 0 {
+		slices.SortFunc(next, func(a, b int) int { return b - a })
+		at := next[len(next)-1]
+		for len(next) > 0 && next[len(next)-1] == at {
+			next = next[:len(next)-1]
+		}
+		if at >= len(c.expansions) || len(t.s) > syntax.MaxSize || c.written > maxWritten {
 			break // lists that bring in each other multiply; the parser refuses such a text
 		}
-		e := &c.expansions[i]
-		text := e.text
-		if marks && e.mark != "" {
-			text = e.mark
+		e := &c.expansions[at]
+		text := e.mark
+		if !marks || text == "" {
+			text = e.written()
 		}
 		var used bool
+		before := len(t.s)
 		if t, used = replaceList(t, e.list.name, text, len(e.list.items) == 0); used {
 			c.usedLists[e.list] = true
+			if text != e.mark {
+				c.written += max(len(t.s)-before, 0)
+			}
+			if !c.odd {
+				next = append(next, e.later...) // a list with a mark has none
+			}
 		}
 	}
 	return t

@@ -22,7 +22,7 @@ type File struct {
 
 // Limits of what is read.
 const (
-	MaxFileSize = 8 << 20
+	MaxFileSize = 32 << 20
 	MaxFiles    = 1000
 	MaxSize     = 64 << 20 // of all files together
 )

@@ -165,14 +165,14 @@ func (in *inspected) macro(m *macro, used bool) *MacroView {
 func (in *inspected) items(l *list) (items, lists []string) {
 	items = []string{}
 	for _, item := range l.items {
-		other, ok := in.compiler.state.lists.byName[item.s]
+		other, ok := in.compiler.state.lists.byName[item]
 		if !ok || other.index >= l.visibility {
-			items = append(items, item.s)
+			items = append(items, item)
 			continue
 		}
 		lists = append(lists, other.name)
 		for _, item := range other.items {
-			items = append(items, item.s)
+			items = append(items, item)
 		}
 	}
 	return items, lists

@@ -219,59 +219,71 @@ const (
 	verbReplace verb = "replace"
 )
 
-// overrides reads the key override: what is done with which key. It ends the reading of
-// the item if anything in it is wrong.
-func (c *collector) overrides(at *context, m *yaml.Node, appendable, replaceable []string) map[string]verb {
+// overrides reads the key override: what is done with which key; nil if there is none. It
+// reports what is wrong, and takes what was probably meant for it, so that the keys are
+// read nevertheless; ok is false then.
+func (c *collector) overrides(at *context, m *yaml.Node, appendable, replaceable []string) (verbs map[string]verb, ok bool) {
 	o := get(m, "override")
-	if o == nil || o.Kind != yaml.MappingNode {
-		return nil
+	if o == nil || o.Kind != yaml.MappingNode || len(o.Content) == 0 {
+		return nil, true
 	}
 	oc := at.in("overrides", "", at.node)
-	out, ok := map[string]verb{}, true
+	verbs, ok = map[string]verb{}, true
 	check := func(f func()) { ok = c.try(f) && ok }
 	for i := 0; i+1 < len(o.Content); i += 2 {
 		key, value := resolve(o.Content[i]), resolve(o.Content[i+1])
 		kc := oc.in("overrides", key.Value, key)
+		known := slices.Contains(appendable, key.Value) || slices.Contains(replaceable, key.Value)
 		check(func() {
-			switch v := verb(value.Value); {
+			v := verb(value.Value)
+			if known {
+				verbs[key.Value] = meant(m, key.Value, appendable)
+			}
+			switch {
 			case value.Kind != yaml.ScalarNode || v != verbAppend && v != verbReplace:
 				oc.in("value for", key.Value, value).fail(ErrYAMLValidate, "override of %q is %q, want append or replace", key.Value, value.Value)
 			case v == verbAppend && !slices.Contains(appendable, key.Value):
 				kc.failHint(ErrYAMLValidate, "use replace instead", "key %q cannot be appended to", key.Value)
 			case v == verbReplace && !slices.Contains(replaceable, key.Value):
 				kc.fail(ErrYAMLValidate, "key %q cannot be replaced", key.Value)
-			default:
-				out[key.Value] = v
 			}
-		})
-	}
-	if !ok {
-		panic(ended{})
-	}
-	if len(out) == 0 {
-		return nil
-	}
-	for i := 0; i+1 < len(o.Content); i += 2 {
-		key := resolve(o.Content[i]).Value
-		check(func() {
-			if get(m, key) == nil {
-				at.fail(ErrYAMLValidate, "override says %s for %q, but there is no %q", out[key], key, key)
+			verbs[key.Value] = v
+			if get(m, key.Value) == nil {
+				at.fail(ErrYAMLValidate, "override says %s for %q, but there is no %q", v, key.Value, key.Value)
 			}
 		})
 	}
 	m = resolve(m)
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		key := resolve(m.Content[i]).Value
+		if !slices.Contains(appendable, key) && !slices.Contains(replaceable, key) || entryOf(o, key) {
+			continue
+		}
+		verbs[key] = meant(m, key, appendable)
 		check(func() {
-			if (slices.Contains(appendable, key) || slices.Contains(replaceable, key)) && out[key] == "" {
-				at.failHint(ErrYAMLValidate, "say append or replace for it under override", "key %q has no entry under override", key)
-			}
+			at.failHint(ErrYAMLValidate, "say append or replace for it under override", "key %q has no entry under override", key)
 		})
 	}
-	if !ok {
-		panic(ended{})
+	return verbs, ok
+}
+
+func entryOf(m *yaml.Node, key string) bool {
+	k, _ := entry(m, key)
+	return k != nil
+}
+
+// meant returns what is probably meant to be done with a key.
+func meant(m *yaml.Node, key string, appendable []string) verb {
+	if v := get(m, key); v != nil && slices.Contains(appendable, key) && continues(v.Value) {
+		return verbAppend
 	}
-	return out
+	return verbReplace
+}
+
+// continues reports whether text can only be the end of a condition.
+func continues(text string) bool {
+	word, _, _ := strings.Cut(strings.Join(strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n(", r) }), " "), " ")
+	return word == "and" || word == "or"
 }
 
 // conditionContext is the context of a place in a condition, as Falco's validator gives

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -161,13 +162,41 @@ func TestAnErrorHidesNoOtherOfItsItem(t *testing.T) {
 			"several exceptions", fine + "  exceptions:\n  - fields: [proc.name]\n  - name: a\n    fields: [proc.nmae, fd.nme]\n    comps: [=, ist]\n  - name: b\n    values: {}\n  - name: c\n    fields: [proc.name]\n    values: [[a, b]]\n",
 			[]string{
 				`7:5: key "name" is missing`, `12:13: key "values" of exception "b" takes a list, not a mapping`,
-				`8:5: exception "a": no operator "ist"`, `8:5: exception "a": no field "proc.nmae"; did you mean "proc.name"?`,
-				`8:5: exception "a": no field "fd.nme"; did you mean "fd.name"?`, `13:5: exception "c" has 1 fields, but a value with 2 entries`,
+				`10:16: exception "a": no operator "ist"`, `9:14: exception "a": no field "proc.nmae"; did you mean "proc.name"?`,
+				`9:25: exception "a": no field "fd.nme"; did you mean "fd.name"?`, `15:14: exception "c" has 1 fields, but a value with 2 entries`,
 			},
 		},
 		{
 			"several entries of override", fine + "- rule: r\n  priority: INFO\n  desc: d\n  override: {priority: append, desc: rplace}\n",
 			[]string{`9:14: key "priority" cannot be appended to; use replace instead`, `9:38: override of "desc" is "rplace", want append or replace`},
+		},
+		{
+			"an override and what it changes", fine + "- rule: r\n  condition: or evt.type = opne\n  priority: HIHG\n  tags: [a]\n  override: {condition: apend, priority: append}\n",
+			[]string{
+				`10:25: override of "condition" is "apend", want append or replace`, `10:32: key "priority" cannot be appended to; use replace instead`,
+				`6:3: key "tags" has no entry under override; say append or replace for it under override`,
+				`8:13: no priority "HIHG"; priorities are emergency alert critical error warning notice informational debug`,
+				`7:28: no event type "opne"; did you mean "open"?`,
+			},
+		},
+		{
+			"append beside override", fine + "- rule: r\n  condition: and evt.type = opne\n  append: true\n  override: {condition: append}\n",
+			[]string{`6:3: keys "append" and "override" exclude each other; say append for each key under override`, `7:29: no event type "opne"; did you mean "open"?`},
+		},
+		{
+			"a change of a rule that is not there", "- rule: r\n  condition: and evt.type = (\n  override: {condition: append}\n",
+			[]string{`1:3: rule "r" cannot be overridden: there is none before`, `2:29: want a value, found "("`},
+		},
+		{
+			"a macro that is changed in a wrong way", "- macro: m\n  condition: evt.type = open\n- macro: m\n  condition: or fd.nme = x\n  override: {condition: add}\n" + ruleText("r", "m"),
+			[]string{`5:25: override of "condition" is "add", want append or replace`, `4:17: no field "fd.nme" (in macro "m", used by rule "r"); did you mean "fd.name"?`},
+		},
+		{
+			"values of exceptions", fine + "  exceptions:\n  - name: a\n    fields: [proc.name, fd.name]\n    values:\n    - [a]\n    - b\n    - [a, b]\n    - [a, b, c]\n",
+			[]string{
+				`10:7: exception "a" has 2 fields, but a value with 1 entries`, `11:7: exception "a" has a list of fields, so each of its values is a list; write [b]`,
+				`13:7: exception "a" has 2 fields, but a value with 3 entries`,
+			},
 		},
 		{
 			"several keys that are replaced", fine + "- rule: r\n  priority: HIHG\n  condition: evt.type = opne\n  enabled: maybe\n  override: {priority: replace, condition: replace, enabled: replace}\n",
@@ -186,7 +215,7 @@ func TestAnErrorHidesNoOtherOfItsItem(t *testing.T) {
 		},
 		{
 			"a macro and a list that lack what they are made of and what they are appended to", "- macro: m\n  override: {condition: append}\n- list: l\n  append: true\n",
-			[]string{`1:3: key "condition" is missing`, `1:3: override says append for "condition", but there is no "condition"`, `3:3: key "items" is missing`, `3:3: list "l" cannot be appended to: there is none before`},
+			[]string{`1:3: key "condition" is missing`, `1:3: override says append for "condition", but there is no "condition"`, `1:3: macro "m" cannot be appended to: there is none before`, `3:3: key "items" is missing`, `3:3: list "l" cannot be appended to: there is none before`},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -278,7 +307,7 @@ func TestMarksReadLikeListsWrittenOut(t *testing.T) {
 		for i := range 3 {
 			l := &list{entity: entity{name: fmt.Sprintf("l%d", i), index: i + 1, visibility: 1 + g.IntN(6)}}
 			for range g.IntN(4) {
-				l.items = append(l.items, located{s: words[g.IntN(len(words))]})
+				l.items = append(l.items, words[g.IntN(len(words))])
 			}
 			st.lists.add(l.name, l)
 		}
@@ -350,6 +379,21 @@ func TestHostileFilesEndQuicklyAndSmall(t *testing.T) {
 		{"many items", strings.Repeat("- a\n", 1_000_000), false},
 		{"many keys", "- " + strings.Repeat("a: b\n  ", 500_000), false},
 		{"a file over the limit", strings.Repeat("#", MaxFileSize+1), false},
+		{"a file of line ends", strings.Repeat("\n", MaxFileSize), false},
+		{"a long comment", strings.Repeat("#", maxText+1), false},
+		{"values to the limit and no end", "- list: l\n  items: [" + strings.Repeat("x!,", maxNodes-10), false},
+		{"anchors to the limit", "- list: l\n  items: [" + strings.Repeat("&a x!,", maxNodes/2-10), false},
+		{"documents to the limit", strings.Repeat("--- a\n", maxNodes/3-10), false},
+		{"a long list and a mistake", "- list: l\n  items:\n" + strings.Repeat("  - host.example.com\n", 1_000_000) + "- rule: [\n", false},
+		{"macros that are undefined", each(17_000, "- {macro: m#, condition: a}\n"), false},
+		{"macros in a chain", "- {macro: m, condition: fd.num = 1}\n" + each(17_000, "- {macro: m#, condition: m@}\n"), false},
+		{"a macro that is appended to often", "- {macro: m, condition: fd.num=1}\n" + strings.Repeat("- {macro: m, condition: or fd.num=1, append: true}\n", 13_000), false},
+		{"a rule that is appended to often", ruleText("r", "evt.type = open") + strings.Repeat("- {rule: r, condition: or fd.num=1, append: true}\n", 13_000), false},
+		{"a large macro in many rules", "- macro: m\n  condition: fd.num = 1" + strings.Repeat(" or fd.num = 1", 19_000) + "\n" + each(5000, "- {rule: r#, desc: d, condition: m, output: o, priority: INFO}\n"), false},
+		{"a list of no numbers in many rules", "- {list: l, items: [" + strings.Repeat("a,", 100_000) + "b]}\n" + each(5000, "- {rule: r#, desc: d, condition: proc.pid in (l), output: o, priority: INFO}\n"), false},
+		{"a list with quotes in many rules", "- {list: l, items: [" + strings.Repeat("'a b\"',", 10_000) + "b]}\n" + each(900, "- {rule: r#, desc: d, condition: proc.name in (l), output: o, priority: INFO}\n"), false},
+		{"lists that name a long list", "- {list: l, items: [" + strings.Repeat("a,", 100_000) + "b]}\n" + each(10_000, "- {list: l#, items: [l]}\n"), false},
+		{"exceptions in great number", ruleText("r", "evt.type = open") + "  exceptions: [" + each(9000, "{name: e#, fields: proc.nmae, values: [a]},") + "]\n", false},
 		{"macros that double", macros + ruleText("r", "evt.type = open and m59"), false},
 		{"lists of lists", lists + ruleText("r", "evt.type = open and proc.name in (l29)"), true},
 		{"lists that multiply", backwards, false},
@@ -377,6 +421,16 @@ func TestHostileFilesEndQuicklyAndSmall(t *testing.T) {
 			t.Errorf("%s: allocated %d MB, want at most 50", tt.name, allocated)
 		}
 	}
+}
+
+// each returns text once for each number up to n, which stands for #; the next one stands
+// for @.
+func each(n int, text string) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.NewReplacer("#", strconv.Itoa(i), "@", strconv.Itoa(i+1)).Replace(text))
+	}
+	return b.String()
 }
 
 func TestProblemsOfAFileAreBounded(t *testing.T) {

@@ -25,6 +25,9 @@ type part struct {
 	width int
 }
 
+// partSize is about what a part takes.
+const partSize = 64
+
 func scalarText(p *page, n *yaml.Node) located {
 	return located{n.Value, []part{{page: p, node: n}}}
 }
@@ -35,6 +38,14 @@ func (t located) join(separator string, u located) located {
 	b.add(t)
 	b.literal(separator)
 	b.add(u)
+	return b.text()
+}
+
+// after returns t with text before it that is in no file.
+func (t located) after(text string) located {
+	var b textBuilder
+	b.literal(text)
+	b.add(t)
 	return b.text()
 }
 

@@ -15,8 +15,10 @@ import (
 
 // Limits of a document. They bound what a hostile file can make the reader allocate.
 const (
-	maxNodes   = 400_000 // values, keys and items that a file may have
-	maxNesting = 64      // sequences and mappings inside each other
+	maxNodes   = 120_000 // values, keys and items that a file may have besides long lists
+	maxText    = 3 << 20 // bytes besides long lists
+	maxLines   = 2_000_000
+	maxNesting = 64 // sequences and mappings inside each other
 )
 
 // page is a file that has been read, with what it takes to find a place in it.
@@ -26,16 +28,34 @@ type page struct {
 	lines []int         // offset of each line
 	text  string        // data, once a long line was asked for: excerpts share it
 	long  map[int][]int // the steps of long lines
+
+	refused *yamlError // why it is not read
+	nodes   int        // how many values it has at most, besides long lists
+	left    map[*yaml.Node][]leftOut
 }
 
 func newPage(f File) *page {
 	p := &page{name: f.Name, data: bytes.TrimPrefix(f.Data, []byte("\xef\xbb\xbf")), lines: []int{0}}
-	for i, c := range p.data {
-		if c == '\n' {
-			p.lines = append(p.lines, i+1)
-		}
+	n := bytes.Count(p.data, []byte{'\n'})
+	switch {
+	case len(f.Data) > MaxFileSize:
+		p.refused = &yamlError{1, "the file is larger than " + strconv.Itoa(MaxFileSize>>20) + " MiB", true}
+	case n > maxLines:
+		p.refused = &yamlError{1, "the file has more than " + strconv.Itoa(maxLines) + " lines", true}
 	}
-	return p
+	if p.refused != nil {
+		p.data = p.data[:min(bytes.IndexByte(p.data[:stepWidth], '\n')+1, stepWidth)]
+		return p
+	}
+	p.lines = slices.Grow(p.lines, n)
+	for i := 0; ; {
+		n := bytes.IndexByte(p.data[i:], '\n')
+		if n < 0 {
+			return p
+		}
+		i += n + 1
+		p.lines = append(p.lines, i)
+	}
 }
 
 // line returns line n, which counts from 1, without its end.
@@ -129,18 +149,48 @@ func (p *page) position(offset int) (line, column int) {
 
 // yamlError is a syntax error at a line.
 type yamlError struct {
-	line int
-	msg  string
+	line  int
+	msg   string
+	limit bool // it is not what the file says, but how much
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // documents parses the page.
 func (p *page) documents() ([]*yaml.Node, *yamlError) {
-	if err := p.bounded(); err != nil {
+	if p.refused != nil {
+		return nil, p.refused
+	}
+	return p.documentsWithout(p.runs(minRun))
+}
+
+// documentsWithout parses the page; runs are taken out of what the YAML parser reads.
+func (p *page) documentsWithout(runs []run) ([]*yaml.Node, *yamlError) {
+	for {
+		t := p.thin(runs)
+		docs, err := t.documents()
+		kept := runs[:0:0]
+		for i, found := range t.found {
+			if found {
+				kept = append(kept, runs[i])
+			}
+		}
+		if err != nil && err.limit || len(kept) == len(runs) {
+			return docs, err
+		}
+		// Part of the runs is no sequence, or what is left is no YAML: it is read again
+		// with them.
+		runs, p.left = kept, nil
+	}
+}
+
+// documents parses what is left of the file.
+func (t *thinned) documents() ([]*yaml.Node, *yamlError) {
+	if err := t.bounded(); err != nil {
+		err.line, _ = t.file.position(t.original(t.offset(err.line, 1)))
 		return nil, err
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(p.data))
+	dec := yaml.NewDecoder(bytes.NewReader(t.data))
 	var docs []*yaml.Node
 	for {
 		var doc yaml.Node
@@ -156,23 +206,29 @@ func (p *page) documents() ([]*yaml.Node, *yamlError) {
 					line = n
 				}
 			}
-			return docs, &yamlError{line, msg}
+			if line <= len(t.lines) {
+				line, _ = t.file.position(t.original(t.offset(line, 1)))
+			} else {
+				line = len(t.file.lines)
+			}
+			return docs, &yamlError{line: line, msg: msg}
 		}
-		if err := checkNesting(&doc, 0); err != nil {
+		doc.Line, doc.Column = t.file.position(t.original(t.offset(doc.Line, doc.Column)))
+		if err := t.settle(&doc, 0, false); err != nil {
 			return docs, err
 		}
 		docs = append(docs, &doc)
 	}
 }
 
-// bounded refuses files whose nodes would take too much memory, before any is made.
+// bounded refuses text whose nodes would take too much memory, before any is made.
 // Every node takes at least one of these bytes.
-func (p *page) bounded() *yamlError {
-	if len(p.data) > MaxFileSize {
-		return &yamlError{1, "the file is larger than " + strconv.Itoa(MaxFileSize>>20) + " MiB"}
+func (t *thinned) bounded() *yamlError {
+	if len(t.data) > maxText {
+		return &yamlError{1, "the file is larger than " + strconv.Itoa(maxText>>20) + " MiB besides its long lists", true}
 	}
 	nodes, depth, line, indent, atStart := 0, 0, 1, 0, true
-	for i, c := range p.data {
+	for i, c := range t.data {
 		switch c {
 		case '\n':
 			line++
@@ -182,13 +238,17 @@ func (p *page) bounded() *yamlError {
 		case ' ':
 			continue
 		case '-', '?':
-			if atStart && i+1 < len(p.data) && isWhite(p.data[i+1]) {
+			if atStart && i+1 < len(t.data) && isWhite(t.data[i+1]) {
+				nodes++
 				if indent++; indent > maxNesting {
-					return &yamlError{line, "more than " + strconv.Itoa(maxNesting) + " nested values"}
+					return tooDeep(line)
 				}
 				continue
 			}
-		case ',', ':':
+			if atStart && c == '-' && bytes.HasPrefix(t.data[i:], []byte("---")) {
+				nodes += 2 // a document takes as much as several values
+			}
+		case ',', ':', '&': // an anchor takes as much as a value
 			nodes++
 		case '[', '{':
 			nodes++
@@ -198,25 +258,22 @@ func (p *page) bounded() *yamlError {
 		}
 		atStart = false
 		if nodes > maxNodes {
-			return &yamlError{line, "the file has more than " + strconv.Itoa(maxNodes) + " values"}
+			return tooMany(line)
 		}
 		if depth > 2000 {
-			return &yamlError{line, "more than " + strconv.Itoa(maxNesting) + " nested values"}
+			return tooDeep(line)
 		}
 	}
+	t.file.nodes = nodes
 	return nil
 }
 
-func checkNesting(n *yaml.Node, depth int) *yamlError {
-	if depth > maxNesting {
-		return &yamlError{n.Line, "more than " + strconv.Itoa(maxNesting) + " nested values"}
-	}
-	for _, c := range n.Content {
-		if err := checkNesting(c, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
+func tooMany(line int) *yamlError {
+	return &yamlError{line, "the file has more than " + strconv.Itoa(maxNodes) + " values besides its long lists", true}
+}
+
+func tooDeep(line int) *yamlError {
+	return &yamlError{line, "more than " + strconv.Itoa(maxNesting) + " nested values", true}
 }
 
 // resolve follows an alias. Aliases are followed one at a time, and never all at once,

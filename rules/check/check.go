@@ -6,6 +6,8 @@ package check
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -70,6 +72,9 @@ type Macro struct {
 type List struct {
 	Items []string
 	texts ir.Texts
+
+	looked   bool
+	suspects []string // items that constantWarning has to look at
 }
 
 // Checker checks the conditions of one source type.
@@ -83,6 +88,8 @@ type Checker struct {
 
 	macros map[string]*checkedMacro
 	terms  map[string]*ir.Term
+	names  []string // of macros, sorted, once they were asked for
+	looked int      // how many of them were looked at
 }
 
 // checkedMacro is what came of checking a macro for the source.
@@ -96,17 +103,18 @@ type checkedMacro struct {
 
 // Check returns the meaning of x, or nil if there are errors among the problems.
 // Errors inside a macro are handed out with the first condition that uses it.
-func (c *Checker) Check(x syntax.Expr) (ir.Expr, []Problem) {
+// The size is how many comparisons x has with its macros written out.
+func (c *Checker) Check(x syntax.Expr) (out ir.Expr, problems []Problem, size int) {
 	if c.macros == nil {
 		c.macros = map[string]*checkedMacro{}
 		c.terms = map[string]*ir.Term{}
 	}
 	w := walk{c: c, seen: map[string]bool{}}
-	out := w.expr(x)
+	out = w.expr(x)
 	if w.failed {
 		out = nil
 	}
-	return out, w.problems
+	return out, w.problems, w.size
 }
 
 // walk checks one text: that of a condition or of a macro.
@@ -233,14 +241,20 @@ func (w *walk) use(x *syntax.Macro) ir.Expr {
 	return done.expr
 }
 
-// nearestWord returns the macro or the field that name may have meant.
+// maxNearest is how many names are looked at to find what names were meant to be: it
+// takes longer than to read them.
+const maxNearest = 100_000
+
+// nearestWord returns the macro that name may have meant.
 func (w *walk) nearestWord(name string) string {
-	names := make([]string, 0, len(w.c.Macros))
-	for n := range w.c.Macros {
-		names = append(names, n)
+	c := w.c
+	if c.names == nil {
+		c.names = slices.Sorted(maps.Keys(c.Macros))
 	}
-	slices.Sort(names)
-	return Nearest(name, names)
+	if c.looked += len(c.names); c.looked > maxNearest+len(c.names) {
+		return ""
+	}
+	return Nearest(name, c.names)
 }
 
 func (w *walk) lookup(text string) (*field.Field, error) {
@@ -572,24 +586,23 @@ func (w *walk) compareTerms(x *syntax.Check, left *ir.Term) ir.Expr {
 	return &ir.Compare{Term: left, Op: irOps[x.Op], Right: right}
 }
 
-// operands returns the constants of x, lists written out.
-func (w *walk) operands(x *syntax.Check) []syntax.Value {
-	if len(x.Lists) == 0 {
-		return x.Values
-	}
-	var out []syntax.Value
-	refs := x.Lists
-	for i := 0; i <= len(x.Values); i++ {
-		for ; len(refs) > 0 && refs[0].At == i; refs = refs[1:] {
-			for _, item := range w.c.Lists[refs[0].List].Items {
-				out = append(out, syntax.Value{Span: x.Span, Text: item})
+// operands yields the constants of x, lists written out.
+func (w *walk) operands(x *syntax.Check) iter.Seq[syntax.Value] {
+	return func(yield func(syntax.Value) bool) {
+		refs := x.Lists
+		for i := 0; i <= len(x.Values); i++ {
+			for ; len(refs) > 0 && refs[0].At == i; refs = refs[1:] {
+				for _, item := range w.c.Lists[refs[0].List].Items {
+					if !yield(syntax.Value{Span: x.Span, Text: item}) {
+						return
+					}
+				}
+			}
+			if i < len(x.Values) && !yield(x.Values[i]) {
+				return
 			}
 		}
-		if i < len(x.Values) {
-			out = append(out, x.Values[i])
-		}
 	}
-	return out
 }
 
 // types resolves a comparison with the event's type.
@@ -598,9 +611,11 @@ func (w *walk) types(x *syntax.Check, left *ir.Term) ir.Expr {
 		w.fail(x.Right.Range(), "%s is compared with constants only", left.Field.Name)
 		return nil
 	}
-	values := w.operands(x)
 	ok := true
-	for _, v := range values {
+	for v := range w.operands(x) {
+		if w.full() {
+			return nil
+		}
 		switch x.Op {
 		case syntax.Equal, syntax.NotEqual, syntax.In, syntax.Intersects:
 			ok = w.typeName(v) && ok
@@ -612,7 +627,7 @@ func (w *walk) types(x *syntax.Check, left *ir.Term) ir.Expr {
 	named := x.Modifier == syntax.None || x.Modifier == syntax.AnyOf && x.Op == syntax.Equal
 	if named {
 		set := event.TypeSet{}
-		for _, v := range values {
+		for v := range w.operands(x) {
 			if t, ok := typeByName(v.Text); ok {
 				set.Add(t)
 			}

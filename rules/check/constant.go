@@ -10,6 +10,7 @@ import (
 	rsyntax "regexp/syntax"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/rules/ir"
@@ -37,9 +38,11 @@ func (w *walk) compareConstants(x *syntax.Check, left *ir.Term) ir.Expr {
 	case field.KindText, field.KindPath, field.KindBytes:
 		return w.compareText(x, c)
 	}
-	values := w.operands(x)
 	ok := true
-	for _, v := range values {
+	for v := range w.operands(x) {
+		if w.full() {
+			return nil
+		}
 		err := appendConstant(c, v.Text)
 		if err != nil {
 			w.report(Problem{Span: v.Span, Msg: err.Error()})
@@ -252,12 +255,35 @@ func (w *walk) constantWarnings(x *syntax.Check) {
 	default:
 		unsafe = false
 	}
-	for _, v := range x.Values {
-		if unsafe && v.Text == "<NA>" {
+	warn := func(v syntax.Value) {
+		if unsafe && v.Text == notAvailable {
 			w.warn(UnsafeNA, v.Span, nil, "field %s has no value where it prints <NA>: write \"not %s exists\"", name, name)
 		}
 		w.constantWarning(x, v)
 	}
+	for _, v := range x.Values {
+		warn(v)
+	}
+	for _, ref := range x.Lists {
+		for _, item := range w.c.Lists[ref.List].suspicious() {
+			warn(syntax.Value{Span: x.Span, Text: item})
+		}
+	}
+}
+
+const notAvailable = "<NA>"
+
+// suspicious returns the items that may be worth a warning where the list is used.
+func (l *List) suspicious() []string {
+	if !l.looked {
+		l.looked = true
+		for _, item := range l.Items {
+			if first, _, dot := strings.Cut(item, "."); item == notAvailable || strings.HasSuffix(item, ")") || dot && fieldClasses()[strings.TrimSpace(first)] {
+				l.suspects = append(l.suspects, item)
+			}
+		}
+	}
+	return l.suspects
 }
 
 func (w *walk) constantWarning(x *syntax.Check, v syntax.Value) {
@@ -271,7 +297,7 @@ func (w *walk) constantWarning(x *syntax.Check, v syntax.Value) {
 	// Only texts of this shape can be a field: the lookup is not for every constant
 	// of a large list.
 	switch first, _, _ := strings.Cut(text, "."); {
-	case !strings.Contains(text, ".") || !isName(first):
+	case !strings.Contains(text, ".") || !fieldClasses()[first]:
 	case strings.HasSuffix(text, ")"):
 	default:
 		if _, err := w.lookup(text); err == nil {
@@ -285,15 +311,15 @@ func (w *walk) constantWarning(x *syntax.Check, v syntax.Value) {
 	}
 }
 
-func isName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 && (c >= '0' && c <= '9' || c == '_')) {
-			return false
-		}
+// fieldClasses are what the names of fields begin with.
+var fieldClasses = sync.OnceValue(func() map[string]bool {
+	classes := map[string]bool{}
+	for _, f := range field.Table() {
+		class, _, _ := strings.Cut(f.Name, ".")
+		classes[class] = true
 	}
-	return s != ""
-}
+	return classes
+})
 
 // plainRegexp reports whether a pattern says no more than a faster operator would.
 func plainRegexp(p string) bool {

@@ -41,6 +41,11 @@ type walk struct {
 }
 
 func (w *walk) expr(x ir.Expr) verdict {
+	switch x.(type) {
+	case *ir.And, *ir.Or, *ir.Not:
+	default:
+		return w.leaf(x, w.all)
+	}
 	v, ok := w.done[x]
 	if !ok {
 		v = w.newExpr(x)
@@ -69,7 +74,7 @@ func (w *walk) newExpr(x ir.Expr) verdict {
 		v := w.expr(x.X)
 		return verdict{v.fails, v.holds}
 	}
-	return w.leaf(x, w.all)
+	panic("BUG: pushdown: a leaf is no tree")
 }
 
 func leafTypes(x ir.Expr, all event.TypeSet) verdict {
