@@ -161,6 +161,14 @@ bench-live: build ## what Windhover costs this machine under load (ARGS='-only o
 	go build -ldflags '-s -w' -o bin/ ./test/bench/loadgen ./test/bench/live
 	$(SUDO) bin/live $(ARGS)
 
+.PHONY: bench-audit
+bench-audit: ## a minute of audit events over HTTPS, 20,000 a second: a line per claim
+	cd test/stack && WINDHOVER_LOAD_TIME=60s go test -json -count=1 -run TestLoadOfAuditEvents . | go run ./claims
+
+.PHONY: bench-outage
+bench-outage: ## a minute without the sink under 1,000 matches a second: a line per claim
+	cd test/stack && WINDHOVER_LOAD_TIME=60s go test -json -count=1 -run TestLoadWithAStoppedSink . | go run ./claims
+
 .PHONY: bench-compare
 bench-compare: $(TOOLS)/benchstat ## benchmarks of the working tree against those of BASE
 	@rm -rf .cache/base && mkdir -p .cache/base && git archive $(BASE) | tar -x -C .cache/base
