@@ -2,6 +2,7 @@ package rulesextension
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,8 +25,9 @@ type rulesExtension struct {
 	config   *Config
 	live     *rules.Live
 
-	loading  sync.Mutex // one load at a time
-	started  bool       // under loading
+	loading  sync.Mutex        // one load at a time
+	started  bool              // under loading
+	tried    [sha256.Size]byte // what was loaded last, or could not be; under loading
 	host     component.Host
 	reloads  atomic.Uint64
 	failures atomic.Uint64
@@ -60,7 +62,7 @@ func (e *rulesExtension) Start(_ context.Context, host component.Host) error {
 	if !e.config.Watch || len(e.config.Files) == 0 {
 		return nil
 	}
-	stop, err := watch(e.config.Files, func() { _ = e.Reload(context.Background()) }, func(err error) {
+	stop, err := watch(e.config.Files, e.changed, func(err error) {
 		e.settings.Logger.Warn("rules files are not watched well: send SIGHUP after a change", zap.Error(err))
 	})
 	if err != nil {
@@ -125,16 +127,47 @@ func (e *rulesExtension) Reload(context.Context) error {
 	return nil
 }
 
+// changed reads the rules again if they are others than the last time. Where they lie
+// other files may change too: our own log, if somebody keeps it there.
+func (e *rulesExtension) changed() {
+	e.loading.Lock()
+	same := digest(e.read()) == e.tried
+	e.loading.Unlock()
+	if !same {
+		_ = e.Reload(context.Background())
+	}
+}
+
+// digest is different for different files, and for different reasons to have none.
+func digest(files []rules.File, err error) [sha256.Size]byte {
+	h := sha256.New()
+	for _, f := range files {
+		_, _ = fmt.Fprintf(h, "%d %s %d ", len(f.Name), f.Name, len(f.Data))
+		_, _ = h.Write(f.Data)
+	}
+	if err != nil {
+		_, _ = fmt.Fprint(h, err)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// read returns what the files say now.
+func (e *rulesExtension) read() ([]rules.File, error) {
+	if len(e.config.Files) == 0 {
+		return rules.Library(), nil
+	}
+	return rules.LoadPaths(e.config.Files)
+}
+
 // load puts what the files say now into use.
 func (e *rulesExtension) load() (err error) {
 	e.loading.Lock()
 	defer e.loading.Unlock()
 	defer func() { e.stale.Store(err != nil) }()
-	files := rules.Library()
-	if len(e.config.Files) > 0 {
-		if files, err = rules.LoadPaths(e.config.Files); err != nil {
-			return err
-		}
+	files, err := e.read()
+	e.tried = digest(files, err)
+	if err != nil {
+		return err
 	}
 	if len(files) == 0 {
 		return fmt.Errorf("no rules in %s: a directory is read for files that end in .yaml or .yml", strings.Join(e.config.Files, ", "))

@@ -103,6 +103,38 @@ func TestAChangedFileIsLoadedAndABadOneRefused(t *testing.T) {
 	}
 }
 
+// A log that is kept beside the rules would otherwise have them read for every line, and
+// say so in a line.
+func TestOtherFilesInTheDirectoryAreNotRules(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "rules.yaml")
+	write(t, file, goodRule)
+	config := createDefaultConfig().(*Config)
+	config.Files = []string{file}
+	e, err := start(t, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, "- rule: bad")
+	if err := e.Reload(t.Context()); err == nil {
+		t.Fatal("a bad file was loaded")
+	}
+	failures := e.stats().ReloadFailures
+	for range 5 {
+		write(t, filepath.Join(dir, "log"), "a line")
+		e.changed()
+	}
+	if got := e.stats().ReloadFailures; got != failures {
+		t.Errorf("%d loads failed after changes of another file, want none", got-failures)
+	}
+	write(t, file, "- rule: also bad")
+	e.changed()
+	if got := e.stats().ReloadFailures; got <= failures {
+		t.Error("a change of the rules went unnoticed")
+	}
+}
+
 func TestStartSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
