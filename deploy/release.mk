@@ -84,6 +84,7 @@ release-check: $(TOOLS)/packaging $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod $(TOOLS
 		git clone -q --no-hardlinks . $$dir && mkdir $$dir/.cache && cp -a $(TOOLS) $$dir/.cache/ && touch $$dir/.cache/bin/*; \
 		$(MAKE) -C $$dir release; done
 	diff -r .cache/release/once/$(OUT) .cache/release/again/in/another/place/$(OUT)
+	cd test/deploy && WINDHOVER_RELEASE=$(CURDIR)/.cache/release/once/$(OUT) go test -count=1 -run '^TestRelease$$|OfAnArchive' ./packages
 	cat .cache/release/once/$(OUT)/SHA256SUMS
 	rm -rf .cache/release/again
 
