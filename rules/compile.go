@@ -413,8 +413,8 @@ func (c *compiler) parse(t located, at *context) (syntax.Expr, located) {
 		return nil, t
 	}
 	text := c.expand(t, true)
-	x, err := syntax.ParseMarked(text.s)
-	if err == nil {
+	x, errs := syntax.ParseAll(text.s)
+	if len(errs) == 0 {
 		return x, text
 	}
 	if strings.Contains(text.s, "\x00") {
@@ -424,19 +424,21 @@ func (c *compiler) parse(t located, at *context) (syntax.Expr, located) {
 			c.errors.add(p)
 			return nil, t
 		}
-		if x, err = syntax.Parse(text.s); err == nil {
+		if x, errs = syntax.ParseAll(text.s); len(errs) == 0 {
 			return x, text
 		}
 	}
-	p := at.textProblem(ErrCompileCondition, text, err.Span, err.Msg, "")
-	if name, ok := text.replaced(err.Start); ok {
-		p.Msg += fmt.Sprintf(" in the text that stands for list %q", name)
+	for _, err := range errs {
+		p := at.textProblem(ErrCompileCondition, text, err.Span, err.Msg, "")
+		if name, ok := text.replaced(err.Start); ok {
+			p.Msg += fmt.Sprintf(" in the text that stands for list %q", name)
+		}
+		if len(err.Known) > 0 && !slices.Contains(err.Known, err.Word) {
+			p.Hint = didYouMean(err.Word, err.Known)
+		}
+		p.Locations = append(p.Locations, at.conditionContext(text.s, err.Start))
+		c.errors.add(p)
 	}
-	if len(err.Known) > 0 && !slices.Contains(err.Known, err.Word) {
-		p.Hint = didYouMean(err.Word, err.Known)
-	}
-	p.Locations = append(p.Locations, at.conditionContext(text.s, err.Start))
-	c.errors.add(p)
 	return nil, text
 }
 

@@ -152,7 +152,7 @@ func TestAListOfAMillionItems(t *testing.T) {
 	b.WriteString(ruleText("r", "evt.type = open and proc.name in (bad)"))
 	b.WriteString(ruleText("s", "evt.type = open and proc.nmae in (bad)"))
 	r := report(b.String())
-	want := fmt.Sprintf("r.yaml:%d:34: no field \"proc.nmae\"; did you mean \"proc.name\"?", n+10)
+	want := fmt.Sprintf("r.yaml:%d:35: no field \"proc.nmae\"; did you mean \"proc.name\"?", n+10)
 	if errs := r.Errors(); len(errs) != 1 || errs[0].String() != want {
 		t.Errorf("errors %v, want %s", r.Err(), want)
 	}

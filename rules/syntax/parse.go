@@ -30,19 +30,27 @@ func Parse(text string) (Expr, *Error) {
 
 // ParseMarked reads a condition in which Marks stand for lists.
 func ParseMarked(text string) (Expr, *Error) {
+	x, errs := ParseAll(text)
+	if len(errs) > 0 {
+		return nil, errs[0]
+	}
+	return x, nil
+}
+
+// ParseAll is ParseMarked that reports every error: after one it goes on with the next
+// operand.
+func ParseAll(text string) (Expr, []*Error) {
 	if len(text) > MaxSize {
-		return nil, &Error{Span: Span{0, 1}, Msg: "the condition is larger than " + strconv.Itoa(MaxSize>>20) + " MiB"}
+		return nil, []*Error{{Span: Span{0, 1}, Msg: "the condition is larger than " + strconv.Itoa(MaxSize>>20) + " MiB"}}
 	}
 	p := parser{lexer: lexer{text: text}}
 	x := p.or()
-	if p.err == nil {
-		p.blanks()
-		if !p.end() {
-			p.unexpected()
-		}
-	}
+	p.close(false)
 	if p.err != nil {
-		return nil, p.err
+		p.errs = append(p.errs, p.err)
+	}
+	if len(p.errs) > 0 {
+		return nil, p.errs
 	}
 	return x, nil
 }
@@ -60,11 +68,89 @@ func ParseOperand(text string) (Operand, *Error) {
 	return x, nil
 }
 
-// parser reads by recursive descent. Once err is set, every method returns.
+// parser reads by recursive descent. Once err is set, every method returns, up to one
+// that can go on behind the error.
 type parser struct {
 	lexer
 	depth int
 	err   *Error
+	errs  []*Error // those that were gone on behind
+	fatal bool     // nothing behind err is read
+}
+
+// maxErrors is how many errors of a condition are reported.
+const maxErrors = 20
+
+// resume goes on behind an error in the operand that starts at start: at the next "and",
+// "or" or closing parenthesis that belongs to no group in the operand. It reports whether
+// that is possible.
+func (p *parser) resume(start int) bool {
+	if p.err == nil {
+		return true
+	}
+	if p.fatal || len(p.errs)+1 >= maxErrors {
+		return false
+	}
+	at := max(p.err.Start, start)
+	p.errs, p.err = append(p.errs, p.err), nil
+	groups := 0
+	for i := start; i < len(p.text); i++ {
+		switch c := p.text[i]; {
+		case c == '"' || c == '\'':
+			if n := strings.IndexByte(p.text[i+1:], c); n >= 0 {
+				i += n + 1
+			}
+		case c == '(':
+			groups++
+		case c == ')':
+			if groups--; groups < 0 && i >= at {
+				p.pos = i
+				return true
+			}
+			groups = max(groups, 0)
+		case groups == 0 && i >= at && (i == 0 || !isBare(p.text[i-1])) && p.joins(i):
+			p.pos = i
+			return true
+		}
+	}
+	p.pos = len(p.text)
+	return true
+}
+
+// joins reports whether the word at i is "and" or "or".
+func (p *parser) joins(i int) bool {
+	w := p.word(i)
+	return w == "and" || w == "or"
+}
+
+// close reads what may follow a condition: nothing, or the parenthesis that ends its
+// group.
+func (p *parser) close(group bool) {
+	for p.err == nil {
+		p.blanks()
+		switch {
+		case p.end() && !group:
+			return
+		case p.end():
+			if len(p.errs) == 0 { // else it may have been passed
+				p.fail(p.pos, `want ")" before the end of the condition`)
+			}
+			return
+		case group && p.accept(")"):
+			return
+		}
+		p.unexpected()
+		start := p.pos
+		if p.accept(")") { // of no group
+			start = p.pos
+		}
+		if !p.resume(start) {
+			return
+		}
+		if p.acceptWord("and") || p.acceptWord("or") {
+			p.or()
+		}
+	}
 }
 
 func (p *parser) fail(at int, msg string) {
@@ -134,6 +220,7 @@ func (p *parser) unexpected() {
 
 func (p *parser) enter() bool {
 	if p.depth++; p.depth > MaxDepth {
+		p.fatal = true
 		p.fail(p.pos, "the condition nests deeper than "+strconv.Itoa(MaxDepth)+" levels")
 	}
 	return p.err == nil
@@ -148,16 +235,7 @@ func (p *parser) remainder() Expr {
 	}
 	defer p.leave()
 	x := p.or()
-	if p.err != nil {
-		return nil
-	}
-	p.blanks()
-	if !p.accept(")") {
-		if p.end() {
-			p.fail(p.pos, `want ")" before the end of the condition`)
-		} else {
-			p.unexpected()
-		}
+	if p.close(true); p.err != nil {
 		return nil
 	}
 	return x
@@ -176,12 +254,13 @@ func (p *parser) chain(word string, operand func(*parser) Expr, join func(Span, 
 	p.blanks()
 	start := p.pos
 	x := operand(p)
-	if p.err != nil {
+	if !p.resume(start) {
 		return nil
 	}
 	end := p.pos
 	xs := []Expr{x}
 	for p.blanks(); p.accept(word); p.blanks() {
+		next := p.pos
 		switch {
 		case p.blanks():
 			x = operand(p)
@@ -190,7 +269,7 @@ func (p *parser) chain(word string, operand func(*parser) Expr, join func(Span, 
 		default:
 			p.fail(p.pos, `want a blank or "(" after "`+word+`", found `+p.found())
 		}
-		if p.err != nil {
+		if !p.resume(next) {
 			return nil
 		}
 		end = p.pos

@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -233,4 +234,40 @@ func FuzzParse(f *testing.F) {
 		}
 		checkRoundTrip(t, x)
 	})
+}
+
+func TestEveryErrorOfAConditionIsReported(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, in, want string }{
+		{"operands", "proc.name & x and fd.num = and fd.name", "10 31"},
+		{"alternatives", "proc.name ~ a or b c or fd.num <", "10 19 32"},
+		{"inside a group and behind it", "(proc.name ~ a or fd.num < b) and fd.name ~ c", "11 27 42"},
+		{"inside a list", "proc.name in (a, =b) and fd.num ~ 1", "17 32"},
+		{"after not", "not proc.name ~ a and not", "14 25"},
+		{"a value that is no value", "proc.name = ( and fd.num < x", "12"},
+		{"a string that does not end", "proc.name = \"a and fd.num < x", "12 28"},
+		{"one word too many", "a b and c", "2"},
+		{"a group glued to or", "a or(b) and c", "8"},
+		{"a parenthesis too many", "a) and b) or c d", "1 8 15"},
+		{"a parenthesis too few", "(a and (b or c)", "15"},
+		{"a list without its end", "proc.name in (a, b and c", "19"},
+		{"an operator of another language", "proc.name == a && fd.num = 1 || b", "15"},
+		{"words that only look like and", "proc.name ~ land and band.x = y", "10"},
+		{"a group that is empty", "() and fd.num ~ 1", "1 14"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			x, errs := ParseAll(tt.in)
+			var got []string
+			for _, err := range errs {
+				got = append(got, strconv.Itoa(err.Start))
+			}
+			if s := strings.Join(got, " "); s != tt.want || x != nil {
+				t.Errorf("ParseAll(%q): errors at %s, want %s: %v", tt.in, s, tt.want, errs)
+			}
+		})
+	}
+	if _, errs := ParseAll(strings.Repeat("a.b ~ c and ", 100) + "a.b = c"); len(errs) != maxErrors {
+		t.Errorf("100 errors: %d are reported, want %d", len(errs), maxErrors)
+	}
 }
