@@ -130,6 +130,12 @@ test-stack: export WINDHOVER_REQUIRE_KERNEL := 1
 test-stack: stack-tools collector-contrib ## deploy/ in the programs that it is for, a line per claim (ARGS='-run Prometheus'); needs root and BPF
 	cd test/stack && go test -json -count=1 -timeout 40m $(ARGS) ./... | go run ./claims
 
+.PHONY: pictures
+pictures: export WINDHOVER_PICTURES := $(CURDIR)/docs/images
+pictures: stack-tools ## draw the dashboards with what a Windhover under load makes of them, into docs/images; needs root, BPF and chromium
+	mkdir -p docs/images
+	cd test/stack && go test -count=1 -timeout 15m -run TestDashboardsShowARunningWindhover .
+
 .PHONY: promtool-test
 promtool-test: $(TOOLS)/prometheus ## the cases of the Prometheus rules
 	cd deploy/prometheus && promtool test rules tests/*.yaml
