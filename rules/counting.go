@@ -231,7 +231,7 @@ func (c *compiler) members(r *rule) bool {
 			for _, other := range c.state.rules.order {
 				names = append(names, other.name)
 			}
-			msg, hint = fmt.Sprintf("no rule %q", name), didYouMean(name, names)
+			msg, hint = fmt.Sprintf("no rule %q", name), c.nearest(name, names)
 		case m.index >= r.visibility:
 			msg = fmt.Sprintf("rule %q is defined after the sequence, which therefore does not see it", name)
 		case m.sequence != nil:

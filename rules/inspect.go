@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -18,6 +17,8 @@ type Inspection struct {
 	Rules  []*RuleView
 	Macros []*MacroView
 	Lists  []*ListView
+	// Unread are names of items that could not be read.
+	Unread []string
 	// EngineVersion is the highest version that the files require; 0.0.0: none.
 	EngineVersion string
 }
@@ -98,25 +99,30 @@ type inspected struct {
 	listNames []string // by mark
 }
 
-// Inspect compiles as Compile does and keeps what the rules were made of. The
-// Inspection is nil if the Report has errors.
+// Inspect compiles as Compile does and keeps what the rules were made of. If the Report has
+// errors, the Set is nil, and the Inspection has what is right.
 func Inspect(files []File, o Options) (*Inspection, *Report) {
 	c, r := compileFiles(files, o)
-	if !r.OK() {
-		return nil, r
-	}
 	in := &inspected{compiler: c, listNames: make([]string, len(c.markLists))}
 	for i := range c.expansions {
 		if e := &c.expansions[i]; e.mark != "" {
 			in.listNames[e.number] = e.list.name
 		}
 	}
-	out := &Inspection{Set: newSet(c, files, c.options), EngineVersion: c.state.engine.String()}
+	out := &Inspection{EngineVersion: c.state.engine.String()}
+	if r.OK() {
+		out.Set = newSet(c, files, c.options)
+	}
+	for name := range c.state.broken {
+		if _, name, ok := strings.Cut(name, " "); ok {
+			out.Unread = append(out.Unread, name)
+		}
+	}
 	usedMacros := map[string]bool{}
 	for i, rule := range c.rules {
 		macroNames(c.read[i].tree, usedMacros)
-		if !slices.Contains(out.Set.rules, rule) {
-			continue
+		if rule.Index < 0 {
+			continue // left out by its priority
 		}
 		out.Rules = append(out.Rules, in.rule(rule, c.read[i], c.exprs[i]))
 	}
@@ -124,6 +130,10 @@ func Inspect(files []File, o Options) (*Inspection, *Report) {
 		macroNames(c.macros[m.name].Expr, usedMacros)
 	}
 	for _, m := range c.state.macros.order {
+		if c.macros[m.name].Expr == nil {
+			out.Unread = append(out.Unread, m.name)
+			continue
+		}
 		out.Macros = append(out.Macros, in.macro(m, usedMacros[m.name]))
 	}
 	for _, l := range c.state.lists.order {

@@ -37,9 +37,7 @@ there are errors.`,
 			}
 			files := rules.LoadEach(args)
 			in, rep := rules.Inspect(files, rules.Options{})
-			if in != nil {
-				rep.AddLints(lint.Check(in))
-			}
+			rep.AddLints(lint.Check(in))
 			if err := writeReport(c.stdout, rep, format); err != nil {
 				return fmt.Errorf("write report: %w", err)
 			}

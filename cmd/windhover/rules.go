@@ -42,7 +42,7 @@ func (c *command) inspect(paths []string) (*rules.Inspection, error) {
 		return nil, err
 	}
 	in, rep := rules.Inspect(files, rules.Options{})
-	if in == nil {
+	if !rep.OK() {
 		if err := rep.WriteText(c.stderr); err != nil {
 			return nil, fmt.Errorf("write report: %w", err)
 		}

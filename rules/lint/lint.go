@@ -19,7 +19,7 @@ import (
 // Check returns what it finds in all rules, in their order. A part of a macro is
 // reported with the first rule that uses it, and once.
 func Check(in *rules.Inspection) []rules.Problem {
-	l := linter{in: in, seen: map[string]bool{}, known: map[string]bool{}, verdicts: map[ir.Expr]*verdict{}}
+	l := linter{in: in, seen: map[string]bool{}, known: map[string]bool{}, unread: map[string]bool{}, verdicts: map[ir.Expr]*verdict{}}
 	for _, m := range in.Macros {
 		l.words = append(l.words, m.Name)
 		l.known[m.Name] = true
@@ -28,6 +28,9 @@ func Check(in *rules.Inspection) []rules.Problem {
 	for _, v := range in.Lists {
 		l.words = append(l.words, v.Name)
 		l.known[v.Name] = true
+	}
+	for _, name := range in.Unread {
+		l.unread[name] = true
 	}
 	for _, r := range in.Rules {
 		l.pieces(r.Text, true)
@@ -41,6 +44,7 @@ type linter struct {
 	in       *rules.Inspection
 	words    []string // names of macros and lists
 	known    map[string]bool
+	unread   map[string]bool // names of those that could not be read
 	seen     map[string]bool
 	verdicts map[ir.Expr]*verdict
 	problems []rules.Problem
@@ -206,7 +210,7 @@ func (l *linter) text(r *rules.RuleView, n *rules.Node, x *syntax.Check, v synta
 		return
 	}
 	// One word may be a name of the user's; with an underscore it is no ordinary text.
-	if !strings.Contains(v.Text, "_") {
+	if !strings.Contains(v.Text, "_") || l.unread[v.Text] {
 		return
 	}
 	switch near := check.Nearest(v.Text, l.words); {

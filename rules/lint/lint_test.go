@@ -188,3 +188,40 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+func TestRulesThatAreRightAreCheckedBesideThoseThatAreNot(t *testing.T) {
+	t.Parallel()
+	text := `- list: bad_list
+  items: {}
+- macro: bad_macro
+  condition: proc.name ==
+- list: bad_lists
+  items: [a]
+- rule: wrong
+  desc: d
+  condition: evt.type = open and proc.nmae in (bad_lists)
+  output: o
+  priority: INFO
+- rule: unread
+  desc: d
+  condition: evt.type = open and proc.name in (bad_list) and bad_macro
+  output: o
+  priority: INFO
+- rule: never
+  desc: d
+  condition: evt.type = open and fd.num > 5 and fd.num < 3
+  output: o
+  priority: INFO
+`
+	in, report := rules.Inspect([]rules.File{{Name: "r.yaml", Data: []byte(text)}}, rules.Options{})
+	if report.OK() || in.Set != nil {
+		t.Fatalf("the rules are right: %v, and there is a set: %v", report.OK(), in.Set != nil)
+	}
+	var got []string
+	for _, p := range Check(in) {
+		got = append(got, fmt.Sprintf("%d %s", p.Line, p.Code))
+	}
+	if diff := cmp.Diff([]string{"19 LINT_NEVER_HOLDS"}, got); diff != "" {
+		t.Errorf("lints (-want +got):\n%s", diff)
+	}
+}

@@ -21,7 +21,7 @@ type Runner struct {
 func NewRunner(files []rules.File) (*Runner, *rules.Report) {
 	r := &Runner{}
 	in, report := rules.Inspect(files, rules.Options{Lookup: r.events.Lookup})
-	if in == nil {
+	if !report.OK() {
 		return nil, report
 	}
 	r.in = in
