@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
@@ -119,7 +118,7 @@ func expressionProblems(expr string, known map[string][]string) []string {
 			allowed[a] = true
 		}
 		for _, m := range s.LabelMatchers {
-			if m.Name != labels.MetricName && m.Name != "job" && m.Name != "instance" && !slices.Contains(attributes, m.Name) {
+			if m.Name != "__name__" && m.Name != "job" && m.Name != "instance" && !slices.Contains(attributes, m.Name) {
 				problems = append(problems, fmt.Sprintf("metric %s has no label %q", s.Name, m.Name))
 			}
 		}
@@ -184,7 +183,7 @@ func TestExpressionProblemsAreFound(t *testing.T) {
 		{"labels of Prometheus are fine", `sum by (job, instance) (windhover_b)`, ""},
 		{"a metric that nobody has", `rate(windhover_a[5m])`, `no metric "windhover_a"`},
 		{"a label that the metric does not have", `windhover_b{lane="bulk"}`, `metric windhover_b has no label "lane"`},
-		{"a label that is grouped by", `sum by (soruce) (windhover_b)`, `no metric of the expression has a label "soruce"`},
+		{"a label that is grouped by", `sum by (ring) (windhover_b)`, `no metric of the expression has a label "ring"`},
 		{"a label that is matched on", `windhover_b / on (shard) windhover_b`, `no metric of the expression has a label "shard"`},
 		{"no expression", `sum(`, `parse error`},
 	} {
