@@ -42,19 +42,25 @@ func alerts(s store) dashboard {
 				},
 				{
 					"Folded", "Repeats of an alert that were counted instead of sent; a record at the end of the window tells how many.",
-					at{12, 0, 4, 3},
+					at{12, 0, 3, 3},
 					number{unit: count, levels: plain},
 					[]query{{promql: `sum(` + grown(`windhover_alert_folded_total{*}`) + `)`, now: true}},
 				},
 				{
 					"Rules", "Rules in use, of the instance that has fewest.",
-					at{16, 0, 4, 3},
+					at{15, 0, 3, 3},
 					number{unit: count, levels: []level{{0, "red"}, {1, "blue"}}},
 					[]query{{promql: `min(windhover_rules_loaded{@})`, now: true}},
 				},
 				{
+					"Rules out of date", "Instances whose last reload failed: they go on with the rules from before.",
+					at{18, 0, 3, 3},
+					number{unit: count, levels: noneIsGood, zero: "none"},
+					[]query{{promql: `sum(windhover_rules_stale{@})`, now: true}},
+				},
+				{
 					"Reloads that failed", "In the time shown. The rules from before stay in use; the log and /readyz of the instance say what is wrong.",
-					at{20, 0, 4, 3},
+					at{21, 0, 3, 3},
 					number{unit: count, levels: noneIsGood, zero: "none"},
 					[]query{{promql: `sum(` + grown(`windhover_rules_reload_failures_total{@}`) + `)`, now: true}},
 				},
@@ -140,19 +146,28 @@ func alerts(s store) dashboard {
 	d.rows = append(d.rows, row{"Rules and folding", []panel{
 		{
 			"Generation of the rules", "Grows with each reload that succeeds. Instances that differ after a roll-out have not reloaded.",
-			at{0, 0, 8, 8},
+			at{0, 0, 6, 8},
 			lines{unit: count},
 			[]query{{promql: `windhover_rules_generation{@}`, legend: "{{instance}}"}},
 		},
 		{
 			"Alerts that are watched for repeats", "Of the most that may be. At 100 % the oldest makes room, and its record is sent early.",
-			at{8, 0, 8, 8},
+			at{6, 0, 6, 8},
 			lines{unit: share, levels: fills},
 			[]query{{promql: `max by (source) (windhover_fold_usage{*} / windhover_fold_limit{*})`, legend: "{{source}}"}},
 		},
 		{
+			"Windows that ended early", "Alerts and counts that were forgotten before the end of their window, to make room. A fold's record is sent then; a threshold counts anew.",
+			at{12, 0, 6, 8},
+			lines{unit: perMinute},
+			[]query{
+				{promql: `60 * sum by (source) (rate(windhover_fold_evicted_total{*}[$__rate_interval]))`, legend: "{{source}}: repeats"},
+				{promql: `60 * sum by (source) (rate(windhover_count_evicted_total{*}[$__rate_interval]))`, legend: "{{source}}: thresholds"},
+			},
+		},
+		{
 			"Alerts with a secret replaced", "Alerts in which something looked like a password, a token or a key.",
-			at{16, 0, 8, 8},
+			at{18, 0, 6, 8},
 			lines{unit: perMinute},
 			[]query{{promql: `60 * sum by (source) (rate(windhover_alert_redacted_total{*}[$__rate_interval]))`, legend: "{{source}}"}},
 		},

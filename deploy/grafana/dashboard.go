@@ -192,6 +192,7 @@ type panelModel struct {
 	FieldConfig     fieldConfigModel `json:"fieldConfig"`
 	Options         any              `json:"options"`
 	Transformations []transformation `json:"transformations,omitempty"`
+	Links           []linkModel      `json:"links,omitempty"`
 }
 
 type targetModel struct {
@@ -271,6 +272,9 @@ func (d dashboard) panel(p panel, id, top int) panelModel {
 	}
 	for i, q := range p.ask {
 		m.Targets = append(m.Targets, d.target(p, q, i))
+	}
+	if section := runbookOf[p.title]; section != "" {
+		m.Links = []linkModel{{Title: "What to do", Type: "link", URL: runbooks + "#" + strings.ToLower(section), Tags: []string{}, TargetBlank: true}}
 	}
 	m.FieldConfig, m.Options, m.Transformations = p.look.settings(p.ask)
 	return m

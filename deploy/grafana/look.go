@@ -232,6 +232,7 @@ type table struct {
 	unit   string
 	labels []string // the labels, which become the first columns
 	gap    string   // the column whose value must be zero; empty: none
+	below  bool     // it may be below zero
 }
 
 func (table) kind() string { return "table" }
@@ -253,11 +254,15 @@ func (t table) settings(ask []query) (fieldConfigModel, any, []transformation) {
 		Overrides: []fieldOverride{},
 	}
 	if t.gap != "" {
+		steps := []stepModel{{"red", nil}, {"green", new(float64)}, {"red", &one}}
+		if t.below {
+			steps = []stepModel{{"green", nil}, {"red", &one}}
+		}
 		c.Overrides = append(c.Overrides, fieldOverride{
 			Matcher: matcherModel{ID: "byName", Options: t.gap},
 			Properties: []propertyModel{
 				{"color", colorModel{"thresholds"}},
-				{"thresholds", thresholdModel{Mode: "absolute", Steps: []stepModel{{"red", nil}, {"green", new(float64)}, {"red", &one}}}},
+				{"thresholds", thresholdModel{Mode: "absolute", Steps: steps}},
 				{"custom.cellOptions", object{"type": "color-text"}},
 			},
 		})

@@ -6,6 +6,23 @@ var lossNotices = map[store]string{
 	loki:         `{service_name="windhover"} | windhover_drop_phase != ""`,
 }
 
+// runbookOf names the section of docs/runbooks.md that a panel leads to, by its title.
+var runbookOf = map[string]string{
+	"Events lost":               "WindhoverEventsLost",
+	"Share lost":                "WindhoverLossHigh",
+	"Lost in the reserved lane": "WindhoverReservedLaneDrops",
+	"Ledger":                    "WindhoverLedgerOutOfBalance",
+	"Sources in trouble":        "WindhoverSourceUnhealthy",
+	"State of each source":      "WindhoverSourceFailed",
+	"Restarts of sources":       "WindhoverSourceFailed",
+	"Undelivered alerts":        "WindhoverAlertsLost",
+	"Alert queue":               "WindhoverAlertQueueFilling",
+	"Alerts lost or refused":    "WindhoverExportsFailing",
+	"Exporters":                 "WindhoverDestinationFailing",
+	"Rules out of date":         "WindhoverRulesReloadFailed",
+	"Reloads that failed":       "WindhoverRulesReloadFailed",
+}
+
 // states are what a source can be in, by the number that stateOfSource gives them.
 var states = []state{
 	{"1", "ok", "green"},
@@ -66,7 +83,8 @@ func losses(s store) dashboard {
 				},
 				{
 					"Undelivered alerts", "Alerts that the queue had no room for, and those that an exporter refused or failed to send, once for each exporter. In a collector: those that the next component did not take.",
-					at{20, 0, 4, 3}, number{unit: count, levels: noneIsGood},
+					at{20, 0, 4, 3},
+					number{unit: count, levels: noneIsGood},
 					[]query{{promql: `sum(` + grown(`windhover_alert_lost_total{*}`) + `)
 + sum(` + grown(`windhover_fold_unreported_total{*}`) + `)
 + sum(
@@ -138,9 +156,9 @@ func losses(s store) dashboard {
 					},
 				},
 				{
-					"Matches", "Since the start of each instance. Unaccounted is matches less all that became of them: always 0.",
+					"Matches", "Since the start of each instance. Unaccounted is matches less all that became of them: 0, or below 0 by the notices of losses that were lost too.",
 					at{0, 6, 24, 6},
-					table{unit: count, labels: []string{"instance", "source"}, gap: "unaccounted"},
+					table{unit: count, labels: []string{"instance", "source"}, gap: "unaccounted", below: true},
 					[]query{
 						perSourceNow("matches", `windhover_matches_total{*}`),
 						perSourceNow("alerts", `windhover_alerts_total{*}`),
@@ -183,7 +201,7 @@ func losses(s store) dashboard {
 				},
 				{
 					"Alerts lost or refused", "lost: the queue of the source had no room. failed: the next component, or one of the exporters of the daemon, did not take it.",
-					at{0, 8, 12, 8},
+					at{0, 8, 8, 8},
 					lines{unit: perMinute},
 					[]query{
 						{promql: `60 * sum by (reason) (rate(windhover_alert_lost_total{*}[$__rate_interval]))`, legend: "lost: {{reason}}"},
@@ -192,9 +210,15 @@ func losses(s store) dashboard {
 				},
 				{
 					"Exporters", "What became of alerts at each exporter of the daemon: taken, failed, or refused because too much waited for it. In a collector look at otelcol_exporter_sent_log_records and otelcol_exporter_send_failed_log_records instead.",
-					at{12, 8, 12, 8},
+					at{8, 8, 8, 8},
 					lines{unit: perMinute},
 					[]query{{promql: `60 * sum by (exporter, outcome) (rate(windhover_outlet_items_total{@,signal="logs"}[$__rate_interval]))`, legend: "{{exporter}} {{outcome}}"}},
+				},
+				{
+					"Restarts of sources", "How often the daemon started a source again after it failed, with on_error: restart. What happens in between is missed.",
+					at{16, 8, 8, 8},
+					lines{unit: count},
+					[]query{{promql: `sum by (source) (windhover_source_restarts_total{*})`, legend: "{{source}}"}},
 				},
 			}},
 		},

@@ -244,3 +244,22 @@ func TestLokiQueriesAreSelectorsAndLabelFilters(t *testing.T) {
 		t.Error("no query for Loki")
 	}
 }
+
+// TestPanelsLeadToRunbooks looks up the sections that panels lead to.
+func TestPanelsLeadToRunbooks(t *testing.T) {
+	t.Parallel()
+	page := strings.ToLower(read(t, filepath.Join(peer.Root(), "docs", "runbooks.md")))
+	link := regexp.MustCompile(`docs/runbooks\.md#([a-z]+)"`)
+	n := 0
+	for file, text := range dashboardFiles(t) {
+		for _, m := range link.FindAllSubmatch(text, -1) {
+			n++
+			if !strings.Contains(page, "\n## "+string(m[1])+"\n") {
+				t.Errorf("%s: docs/runbooks.md has no section %s", file, m[1])
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no panel leads to a runbook")
+	}
+}

@@ -40,9 +40,10 @@ var emptyInHealth = map[string]string{
 
 // zeroIsRight are the panels that show zero even while events are lost.
 var zeroIsRight = map[string]string{
-	"losses.json: Ledger":      "another value is a defect of Windhover",
-	"losses.json: Lag":         "small rings hold nothing old; scrapes see that of large ones by chance",
-	"losses.json: Alert queue": "the daemon empties it within milliseconds; scrapes see it by chance",
+	"alerts.json: Windows that ended early": "takes 2,048 different alerts within a window",
+	"losses.json: Ledger":                   "another value is a defect of Windhover",
+	"losses.json: Lag":                      "small rings hold nothing old; scrapes see that of large ones by chance",
+	"losses.json: Alert queue":              "the daemon empties it within milliseconds; scrapes see it by chance",
 }
 
 // stage is a Windhover with all that its dashboards ask.
@@ -71,18 +72,16 @@ func TestDashboardsShowARunningWindhover(t *testing.T) {
 	audit, trail := peer.Free(t), peer.Free(t)
 	fails := peer.Webhook(t)
 	fails.Answer(http.StatusInternalServerError)
+	config := func(name string) string { return filepath.Join(peer.Root(), "test", "stack", "testdata", name) }
 	for name, value := range map[string]string{
 		"AUDIT": audit, "TRAIL": trail,
 		"LOGS": logs.OTLPEndpoint(), "METRICS": pushed.OTLPEndpoint(), "HANGS": hangingServer(t), "FAILS": fails.URL,
-		"LIBRARY": filepath.Join(peer.Root(), "rules", "library"), "RULES": rulesFile, "FLOOD": filepath.Join(peer.Root(), "test", "stack", "testdata", "dashboards.flood.yaml"),
+		"LIBRARY": filepath.Join(peer.Root(), "rules", "library"), "RULES": rulesFile, "FLOOD": config("dashboards.flood.yaml"),
 	} {
 		t.Setenv(name, value)
 	}
-	daemon := func(config string) *peer.Process {
-		return peer.Windhover(t, "-c", filepath.Join(peer.Root(), "test", "stack", "testdata", config))
-	}
 	start := time.Now()
-	calm := daemon("dashboards.calm.yaml")
+	calm := peer.Windhover(t, "-c", config("dashboards.calm.yaml"))
 	targets := peer.WriteFile(t, "targets.json", "[]")
 	aim := func(processes ...*peer.Process) {
 		var addresses []string
@@ -125,7 +124,7 @@ scrape_configs: [{job_name: windhover, file_sd_configs: [{files: [%q], refresh_i
 	peer.Claim(t, "dashboards: in health %d panels show values from scraped metrics, from OTLP metrics and from VictoriaLogs; %d that list losses are empty", shown, len(emptyInHealth))
 
 	lossStart := time.Now()
-	strained := daemon("dashboards.strained.yaml")
+	strained := peer.StartWindhover(t, "-c", config("dashboards.strained.yaml"))
 	aim(calm, strained)
 	s.scraped.AwaitUp(t, 2)
 	for i := range episodes {
@@ -254,7 +253,8 @@ func (s *stage) checkBalance(t *testing.T, start time.Time) {
 			for _, series := range s.scraped.Range(t, substitute(gap.Expr, time.Minute, time.Second), start, time.Now(), 2*time.Second) {
 				for _, q := range series.Points {
 					scrapes++
-					if q.Value != 0 {
+					// Lost alerts include notices of losses, which are no matches.
+					if q.Value > 0 || q.Value < 0 && panel.Title != "Matches" {
 						t.Errorf("%s: %v at %v for %v, want 0", panel.Title, q.Value, q.Time, series.Metric)
 					}
 				}
@@ -417,21 +417,17 @@ func countPrograms(tb testing.TB) {
 	})
 }
 
-// breakRules has a Windhover reload rules that do not compile, and then right ones.
+// breakRules has a Windhover read rules that do not compile.
 func breakRules(tb testing.TB, file string, w *peer.Process) {
 	tb.Helper()
-	right := read(tb, file)
-	for _, text := range []string{"- rule: [", right} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			tb.Fatal(err)
-		}
-		want := w.Metric("windhover_rules_reload_failures_total") + w.Metric("windhover_rules_reloads_total") + 1
-		w.Signal(syscall.SIGHUP)
-		peer.Eventually(tb, 20*time.Second, "the rules are read again", func() (bool, string) {
-			got := w.Metric("windhover_rules_reload_failures_total") + w.Metric("windhover_rules_reloads_total")
-			return got >= want, fmt.Sprint(got)
-		})
+	if err := os.WriteFile(file, []byte("- rule: ["), 0o600); err != nil {
+		tb.Fatal(err)
 	}
+	w.Signal(syscall.SIGHUP)
+	peer.Eventually(tb, 20*time.Second, "the reload fails", func() (bool, string) {
+		n := w.Metric("windhover_rules_reload_failures_total")
+		return n > 0, fmt.Sprint(n)
+	})
 }
 
 // hangingServer returns the URL of a server that takes requests and answers none.

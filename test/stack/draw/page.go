@@ -231,7 +231,7 @@ func (c *canvas) table(p *Panel, series []Series) {
 				text = quantity(v, p.FieldConfig.Defaults.Unit, nil)
 				if names[column] == "unaccounted" {
 					style = ` style="color:` + colors["green"] + `"`
-					if v != 0 {
+					if v > 0 {
 						style = ` style="color:` + colors["red"] + `"`
 					}
 				}
