@@ -623,7 +623,7 @@ var visible = func() event.TypeSet {
 }()
 
 // maxEventCodes is how many event codes a rule may name before it counts as one that
-// names none; a system call has two.
+// names none.
 const maxEventCodes = 100
 
 // maxComparisons is how many comparisons all conditions have at most, with their macros
@@ -635,8 +635,7 @@ func (c *compiler) add(r *rule, x ir.Expr, t *output.Template, text located) {
 	types := event.TypesOf(event.PluginEvent)
 	if r.source == field.Syscall {
 		types = pushdown.Types(x).Intersect(visible)
-		named := pushdown.Named(x).Intersect(visible)
-		if r.warnTypes && 2*named.Len() > maxEventCodes {
+		if r.warnTypes && pushdown.Codes(x) > maxEventCodes {
 			p := r.conditionContext.problem(WarnNoEventType, "the rule names no event types, so it needs every event: that costs much")
 			p.Hint = "start the condition with evt.type in (...)"
 			p.Width = 1

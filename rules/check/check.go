@@ -493,7 +493,7 @@ func (w *walk) check(x *syntax.Check) ir.Expr {
 	}
 	if x.Op == syntax.Exists {
 		if isTypeField(left) {
-			return &ir.Types{Set: event.AllTypes(), Named: true}
+			return &ir.Types{Set: event.AllTypes(), Named: true, Except: true}
 		}
 		return &ir.Exists{Term: left}
 	}
@@ -626,17 +626,18 @@ func (w *walk) types(x *syntax.Check, left *ir.Term) ir.Expr {
 	}
 	named := x.Modifier == syntax.None || x.Modifier == syntax.AnyOf && x.Op == syntax.Equal
 	if named {
-		set := event.TypeSet{}
+		set, names := event.TypeSet{}, []string(nil)
 		for v := range w.operands(x) {
+			names = append(names, v.Text)
 			if t, ok := typeByName(v.Text); ok {
 				set.Add(t)
 			}
 		}
 		switch x.Op {
 		case syntax.Equal, syntax.In, syntax.Intersects:
-			return &ir.Types{Set: set, Named: x.Op != syntax.Intersects}
+			return &ir.Types{Set: set, Named: x.Op != syntax.Intersects, Names: names}
 		case syntax.NotEqual:
-			return &ir.Types{Set: set.Complement(), Named: true}
+			return &ir.Types{Set: set.Complement(), Named: true, Names: names, Except: true}
 		}
 	}
 	return w.compareConstants(x, left)

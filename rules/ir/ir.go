@@ -30,6 +30,10 @@ type (
 		// Named says that the rule names the types one by one. Other comparisons with
 		// a type restrict the events too, but the rule language does not count them.
 		Named bool
+		// Names are the names that a Named comparison has, those of no type too; with
+		// Except it holds for all others.
+		Names  []string
+		Except bool
 	}
 	// Exists holds if Term has a value.
 	Exists struct{ Term *Term }

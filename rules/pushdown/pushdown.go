@@ -18,15 +18,7 @@ import (
 
 // Types returns the types of the events that may satisfy x.
 func Types(x ir.Expr) event.TypeSet {
-	w := walk{all: event.AllTypes(), leaf: leafTypes, done: map[ir.Expr]verdict{}}
-	return w.expr(x).holds
-}
-
-// Named returns the types that x restricts itself to by naming them, as the language
-// counts it: every other comparison holds for every type, negated or not. Rules that
-// name no types, or nearly all, are the ones that the loader warns about.
-func Named(x ir.Expr) event.TypeSet {
-	w := walk{all: event.AllTypes(), leaf: namedTypes, done: map[ir.Expr]verdict{}}
+	w := walk{all: event.AllTypes(), done: map[ir.Expr]verdict{}}
 	return w.expr(x).holds
 }
 
@@ -36,7 +28,6 @@ type verdict struct{ holds, fails event.TypeSet }
 
 type walk struct {
 	all  event.TypeSet
-	leaf func(x ir.Expr, all event.TypeSet) verdict
 	done map[ir.Expr]verdict // conditions share the trees of macros
 }
 
@@ -44,7 +35,7 @@ func (w *walk) expr(x ir.Expr) verdict {
 	switch x.(type) {
 	case *ir.And, *ir.Or, *ir.Not:
 	default:
-		return w.leaf(x, w.all)
+		return leafTypes(x, w.all)
 	}
 	v, ok := w.done[x]
 	if !ok {
@@ -113,11 +104,4 @@ func having(t *ir.Term, all event.TypeSet) event.TypeSet {
 		return all
 	}
 	return f.Types
-}
-
-func namedTypes(x ir.Expr, all event.TypeSet) verdict {
-	if t, ok := x.(*ir.Types); ok && t.Named {
-		return verdict{t.Set, t.Set.Complement()}
-	}
-	return verdict{all, all}
 }
