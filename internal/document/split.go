@@ -1,6 +1,9 @@
 package document
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // Envelope describes the object that a format wraps a list of documents in.
 type Envelope struct {
@@ -9,6 +12,40 @@ type Envelope struct {
 	// Tag and Name, if set, are a member that the object has besides, such as kind:
 	// EventList. An object whose Tag is another is a single document.
 	Tag, Name string
+}
+
+// Bounds of what Single tries.
+const (
+	maxSingle = 64 << 10
+	startOf   = 128 // bytes in which an envelope shows itself, most of the time
+)
+
+// Single reads b into d if it is one document that is an object and no envelope, and
+// reports whether it is. If not, a Splitter says what there is in b. Most batches are one
+// document: they need not be looked through for its end before it is read.
+func (e Envelope) Single(d *Document, b []byte, l Limits) bool {
+	i := skipSpace(b, 0)
+	if i == len(b) || b[i] != '{' || len(b) > maxSingle {
+		return false
+	}
+	if e.List != "" {
+		start := b[i:min(len(b), i+startOf)]
+		if bytes.Contains(start, []byte(e.List)) || e.Name != "" && bytes.Contains(start, []byte(e.Name)) {
+			return false
+		}
+	}
+	return d.Parse(b, l) == nil && !e.wraps(d.Root())
+}
+
+// wraps reports whether v is the envelope.
+func (e Envelope) wraps(v Value) bool {
+	if e.List == "" || e.Tag != "" && string(v.Get(e.Tag).Text()) != e.Name {
+		return false
+	}
+	if e.In != "" {
+		v = v.Get(e.In)
+	}
+	return v.Get(e.List).Kind() == Array
 }
 
 // Splitter cuts a batch into its documents without reading them whole: one after the

@@ -92,6 +92,42 @@ func TestSplitterCuts(t *testing.T) {
 	}
 }
 
+// TestSingleAgreesWithTheSplitter: what is read at once is what the splitter cuts.
+func TestSingleAgreesWithTheSplitter(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, in string
+		env      Envelope
+		want     bool
+	}{
+		{"one document", ` {"a":1} ` + "\n", events, true},
+		{"one document without an envelope", `{"items":[1]}`, Envelope{}, true},
+		{"items of another kind", `{"a":"` + strings.Repeat("x", startOf) + `","items":[1],"kind":"Pod"}`, events, true},
+		{"a document with the name of the list in front", `{"a":"items"}`, events, false},
+		{"a list", `{"kind":"EventList","items":[1]}`, events, false},
+		{"a list that shows late", `{"a":"` + strings.Repeat("x", startOf) + `","kind":"EventList","items":[1]}`, events, false},
+		{"a list in an inner object that shows late", `{"a":"` + strings.Repeat("x", startOf) + `","data":{"events":[1]}}`, hook, false},
+		{"two documents", `{"a":1}{"b":2}`, events, false},
+		{"an array", `[{"a":1}]`, events, false},
+		{"a text", `"a"`, events, false},
+		{"nothing", ` `, events, false},
+		{"no JSON", `{a}`, events, false},
+		{"a document beyond the limit", `{"a":"` + strings.Repeat("x", maxSingle) + `"}`, events, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var d Document
+			if got := tt.env.Single(&d, []byte(tt.in), Limits{}); got != tt.want {
+				t.Errorf("Single(%.80q) = %v, want %v", tt.in, got, tt.want)
+			}
+			docs, end := split([]byte(tt.in), tt.env)
+			if tt.want && (len(docs) != 1 || end != "" || docs[0] != strings.TrimSpace(tt.in) || string(d.Root().Raw()) != docs[0]) {
+				t.Errorf("the splitter cuts %.80q into %.80q, %q", tt.in, docs, end)
+			}
+		})
+	}
+}
+
 func TestSplitterDoesNotAllocate(t *testing.T) {
 	batch := []byte(`{"kind":"EventList","items":[` + sample + `,` + sample + `]}`)
 	var s Splitter

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -68,6 +69,15 @@ func (r Refusal) String() string {
 // cannot be read costs no neighbour, unless it is the batch that ends early.
 func (d *Decoder) Batch(b []byte) Outcome {
 	var o Outcome
+	if d.format.Envelope.Single(&d.doc, b, d.limits) {
+		text := bytes.TrimSpace(b)
+		if err := d.handle(text); err != nil {
+			o.refuse(Refusal{bytes.Index(b, text), len(text), err})
+			return o
+		}
+		o.Handled++
+		return o
+	}
 	d.split.Reset(b, d.format.Envelope)
 	for {
 		text, offset, ok, err := d.split.Next()
@@ -114,6 +124,11 @@ func (d *Decoder) one(text []byte) error {
 		d.refuse(DropReasonOf(err))
 		return err
 	}
+	return d.handle(text)
+}
+
+// handle handles the event in text, which is read.
+func (d *Decoder) handle(text []byte) error {
 	if len(text) > keep {
 		defer d.doc.Trim(keep)
 	}

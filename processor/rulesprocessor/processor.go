@@ -387,6 +387,10 @@ func (w *worker) documents(source int) {
 		drop(ledger.DropMalformed)
 		return
 	}
+	if format.Envelope.Single(&w.doc, text, w.p.limits) {
+		w.document(source)
+		return
+	}
 	w.splitter.Reset(text, format.Envelope)
 	for {
 		one, _, ok, err := w.splitter.Next()
@@ -401,10 +405,15 @@ func (w *worker) documents(source int) {
 			drop(feed.DropReasonOf(err))
 			continue
 		}
-		w.ev.Reset()
-		w.ev.Type, w.ev.Log, w.ev.Doc = event.PluginEvent, &w.record, &w.doc
-		w.show(source, w.time(format))
+		w.document(source)
 	}
+}
+
+// document shows the document that was read to the rules.
+func (w *worker) document(source int) {
+	w.ev.Reset()
+	w.ev.Type, w.ev.Log, w.ev.Doc = event.PluginEvent, &w.record, &w.doc
+	w.show(source, w.time(&w.split[source].format))
 }
 
 // time returns when the event happened: as the record says, or else its document.

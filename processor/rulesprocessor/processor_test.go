@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -589,6 +590,26 @@ func TestRecordThatMatchesNothingDoesNotAllocate(t *testing.T) {
 			t.Errorf("a batch of 100 records with a %s: %v allocations, want 0", name, got)
 		}
 	}
+}
+
+// auditEvent is a request as an API server reports it, of about 2 KB.
+const auditEvent = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"7f1d3f0e-6a55-4c4c-9d5b-3f4d0b8c2a11","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/pods/checkout-6d4cf56db6-x2x9z/status","verb":"patch","user":{"username":"system:node:node-17","groups":["system:nodes","system:authenticated"]},"sourceIPs":["10.20.30.40"],"userAgent":"kubelet/v1.31.2 (linux/amd64) kubernetes/5864a46","objectRef":{"resource":"pods","namespace":"shop","name":"checkout-6d4cf56db6-x2x9z","apiVersion":"v1","subresource":"status"},"responseStatus":{"metadata":{},"code":200},"requestObject":{"status":{"conditions":[{"type":"Ready","status":"True"}]}},"responseObject":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"checkout-6d4cf56db6-x2x9z","namespace":"shop","uid":"9b1f1c0e-1c8b-4b61-a7a5-6d7f3f0f7a11","resourceVersion":"81234567","labels":{"app":"checkout","pod-template-hash":"6d4cf56db6","team":"payments"},"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"checkout-6d4cf56db6","uid":"1c6a36d0-8d7e-4d35-8f0e-9e7bca1a7a52","controller":true}]},"spec":{"containers":[{"name":"checkout","image":"registry.example/shop/checkout:v1.42.0","args":["--port=8080","--log=json"],"env":[{"name":"DB_HOST","value":"db.shop.svc"},{"name":"GOMEMLIMIT","value":"200MiB"}],"resources":{"limits":{"cpu":"500m","memory":"256Mi"},"requests":{"cpu":"100m","memory":"128Mi"}},"volumeMounts":[{"name":"kube-api-access-abcde","readOnly":true,"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount"}],"securityContext":{"runAsNonRoot":true,"allowPrivilegeEscalation":false,"readOnlyRootFilesystem":true}}],"volumes":[{"name":"kube-api-access-abcde","projected":{"defaultMode":420}}],"serviceAccountName":"checkout","nodeName":"node-17","restartPolicy":"Always"}},"requestReceivedTimestamp":"2026-01-02T03:04:05.000000Z","stageTimestamp":"2026-01-02T03:04:05.100000Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""}}`
+
+func BenchmarkAuditRecordThatMatchesNothing(b *testing.B) {
+	conditions := []string{
+		`ka.verb = create and ka.target.resource = resource%d`, `ka.user.name = "user%d" and ka.verb in (get, list)`,
+		`ka.uri startswith "/apis/example%d.com/"`, `ka.target.namespace = "team-%d" and ka.verb = delete`,
+	}
+	p := newPlace(b, strings.ReplaceAll(manyRules(20, conditions), "source: log", "source: k8s_audit"))
+	l := p.start(func(c *Config) { c.Source = "k8s_audit" }, consumertest.NewNop()).(*rulesProcessor)
+	w := <-l.workers
+	b.Cleanup(func() { l.workers <- w })
+	ld := batch(slices.Repeat([]string{auditEvent}, 1000)...)
+	b.ReportAllocs()
+	for b.Loop() {
+		w.batch(ld)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/record")
 }
 
 func BenchmarkRecordThatMatchesNothing(b *testing.B) {
