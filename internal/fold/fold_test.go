@@ -463,7 +463,7 @@ func TestWorkersShareTheFirstAlert(t *testing.T) {
 
 func TestEveryVolatileFieldExists(t *testing.T) {
 	t.Parallel()
-	sources := map[string]string{"ka": "k8s_audit", "ct": "aws_cloudtrail", "gcp": "gcp_auditlog"}
+	sources := map[string]string{"ka": "k8s_audit", "ct": "aws_cloudtrail", "gcp": "gcp_auditlog", "okta": "okta", "log": "log"}
 	for name := range volatile {
 		class, _, _ := strings.Cut(name, ".")
 		source := sources[class]

@@ -19,7 +19,9 @@ var volatile = map[string]bool{
 	"fd.num": true, "fd.cport": true,
 	"ka.auditid": true,
 	"ct.id":      true, "ct.time": true, "ct.requestid": true, "ct.sharedeventid": true,
-	"gcp.time":     true,
+	"gcp.time":       true,
+	"okta.published": true, "okta.transaction.id": true,
+	"log.trace_id": true, "log.span_id": true,
 	"json.rawtime": true, "jevt.rawtime": true,
 }
 
