@@ -186,14 +186,12 @@ type bars struct {
 func (bars) kind() string { return "bargauge" }
 
 func (b bars) settings([]query) (fieldConfigModel, any, []transformation) {
-	return fieldConfigModel{
-			Defaults:  fieldDefaults{Unit: b.unit, Min: &zero, Color: &colorModel{"thresholds"}, Thresholds: thresholds(b.levels)},
-			Overrides: []fieldOverride{},
-		}, object{
-			"reduceOptions": lastValue, "orientation": "horizontal", "displayMode": "basic", "valueMode": "text", "namePlacement": "left",
-			"showUnfilled": false, "sizing": "auto", "minVizWidth": 8, "minVizHeight": 16, "maxVizHeight": 32,
-			"legend": object{"displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": []string{}},
-		}, nil
+	defaults := fieldDefaults{Unit: b.unit, Min: &zero, Color: &colorModel{"thresholds"}, Thresholds: thresholds(b.levels)}
+	return fieldConfigModel{Defaults: defaults, Overrides: []fieldOverride{}}, object{
+		"reduceOptions": lastValue, "orientation": "horizontal", "displayMode": "basic", "valueMode": "text", "namePlacement": "left",
+		"showUnfilled": false, "sizing": "auto", "minVizWidth": 8, "minVizHeight": 16, "maxVizHeight": 32,
+		"legend": object{"displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": []string{}},
+	}, nil
 }
 
 // timeline shows for each series when it was at which level.

@@ -19,7 +19,6 @@ import (
 // host does what rules look for, and more of it than small rings can take.
 type host struct {
 	tb     testing.TB
-	dir    string
 	groups []*os.File // control groups named like containers
 	audit  string     // webhook for Kubernetes audit events
 	trail  string     // webhook for CloudTrail events
@@ -29,12 +28,7 @@ type host struct {
 
 func newHost(tb testing.TB, audit, trail string) *host {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "work-")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { os.RemoveAll(dir) })
-	h := &host{tb: tb, dir: dir, audit: audit, trail: trail}
+	h := &host{tb: tb, audit: audit, trail: trail}
 	root := cgroupRoot(tb)
 	for _, id := range []string{"3f9c2a71", "b07e55d4", "9d1184ce"} {
 		dir := filepath.Join(root, "docker-"+strings.Repeat(id, 8)+".scope")
@@ -92,7 +86,6 @@ func cgroupRoot(tb testing.TB) string {
 // command returns a command that runs in a container, or outside of all (-1).
 func (h *host) command(container int, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
-	cmd.Dir = h.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if container >= 0 {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(h.groups[container].Fd())
@@ -129,8 +122,9 @@ func (h *host) step() {
 	h.turn++
 	h.run(n%3-1, "/bin/sh", "-c", "cat /etc/shadow >/dev/null; true --password=correct-horse")
 	if n%4 == 0 {
-		link := filepath.Join(h.dir, fmt.Sprint("link", n))
+		link := filepath.Join(os.TempDir(), fmt.Sprintf("notes-%d", os.Getpid()))
 		h.run(-1, "ln", "-s", "/etc/shadow", link)
+		h.run(-1, "rm", link)
 	}
 	if n%7 == 0 {
 		program := fmt.Sprintf("/dev/shm/update-%d", os.Getpid())
