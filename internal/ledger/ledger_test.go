@@ -321,7 +321,7 @@ func TestRuleNamesAreBounded(t *testing.T) {
 	if got := len(snapshot.Rules); got != maxRules+1 {
 		t.Errorf("%d rules are counted, want %d", got, maxRules+1)
 	}
-	if got, want := snapshot.Rules[maxRules], (RuleCount{overflowRule, 2, 2}); got != want {
+	if got, want := snapshot.Rules[maxRules], (RuleCount{RuleKey{overflowRule, "Debug"}, 2, 2}); got != want {
 		t.Errorf("the others are counted as %v, want %v", got, want)
 	}
 }

@@ -13,11 +13,11 @@ import (
 const KernelSource = "syscall"
 
 // maxRules bounds how many rules a source counts one by one over all reloads; the
-// others share the last slot.
-const maxRules = 10_000
-
-// overflowRule stands for the rules beyond maxRules.
-var overflowRule = RuleKey{Name: "(others)", Priority: ""}
+// others share a slot for each priority, named overflowRule.
+const (
+	maxRules     = 10_000
+	overflowRule = "other"
+)
 
 // RuleKey names a rule in the ledger. It outlives reloads.
 type RuleKey struct {
@@ -111,7 +111,7 @@ func (s *Source) ruleSlots(rules []RuleKey, dst []int32) []int32 {
 			continue
 		}
 		if _, known := s.slots[k]; !known && len(s.rules) >= maxRules {
-			k = overflowRule
+			k.Name = overflowRule
 		}
 		slot, known := s.slots[k]
 		if !known {

@@ -49,6 +49,7 @@ type reading struct {
 	rules    ledger.RuleStats
 	hasRules bool
 	host     ledger.HostStats
+	named    ruleSeries
 	memory   int64 // 0: not known
 }
 
@@ -269,13 +270,24 @@ var metrics = []metric{
 	},
 	{
 		name: "windhover.alerts", unit: "{alert}", kind: counter,
-		doc:  "Alerts, by the rule that made them and its priority.",
+		doc:  "Alerts, by the rule that made them and its priority; from the 1,001st rule on, by `other`.",
 		keys: []attribute.Key{keySource, keyRule, keyPriority},
-		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
-			for _, r := range s.Rules {
-				count(e, r.Alerts, source, keyRule.String(text(r.Name)), keyPriority.String(r.Priority))
+		read: func(r *reading, e emit) {
+			for _, s := range r.sources {
+				source := keySource.String(s.Name)
+				rest := map[string]uint64{}
+				for _, c := range s.Rules {
+					if r.named.admit(s.Name, c.RuleKey) {
+						count(e, c.Alerts, source, keyRule.String(text(c.Name)), keyPriority.String(c.Priority))
+					} else {
+						rest[c.Priority] += c.Alerts
+					}
+				}
+				for priority, n := range rest {
+					count(e, n, source, keyRule.String(otherRules), keyPriority.String(priority))
+				}
 			}
-		}),
+		},
 	},
 	{
 		name: "windhover.alert.lost", unit: "{alert}", kind: counter,
