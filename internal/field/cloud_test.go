@@ -1,6 +1,7 @@
 package field
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,6 +23,12 @@ const githubPush = `{
 	"webhook_type": "push", "sender": {"login": "alice"}, "organization": {"login": "acme"},
 	"repository": {"html_url": "https://github.com/acme/app", "private": true, "description": null, "owner": {"login": "acme"}},
 	"commits": [{"added": ["a", "b/c"], "modified": [], "removed": ["d"]}, {"added": ["e"]}]
+}`
+
+const githubScanned = `{
+	"repository": {"html_url": "https://github.com/acme/app"}, "head_commit": {"id": "c0ffee"},
+	"files": [{"name": "a", "matches": []}, {"name": "b", "matches": [{"line": 3, "desc": "AWS key"}, {"line": 12, "desc": "token"}]}, {"name": "c", "matches": [{"line": 1, "desc": "key"}]}],
+	"workflow_miner_detections": {"matches": [{"type": "xmrig"}, {"type": "xmr"}, {"type": "xmrig"}]}
 }`
 
 const gcpEntry = `{
@@ -60,6 +67,19 @@ func TestCloudFieldReads(t *testing.T) {
 		{GitHub, githubPush, "github.commit.added", "a,b/c,e"},
 		{GitHub, githubPush, "github.commit.modified", ""},
 		{GitHub, githubPush, "github.workflow.filename", nil},
+		{GitHub, githubPush, "github.diff.has_secrets", nil},
+		{GitHub, `{"files": [{"name": "a", "matches": []}, {}]}`, "github.diff.has_secrets", "false"},
+		{GitHub, githubScanned, "github.diff.has_secrets", "true"},
+		{GitHub, githubScanned, "github.diff.committed_secrets.desc", "AWS key,token,key"},
+		{GitHub, githubScanned, "github.diff.committed_secrets.files", "b,b,c"},
+		{GitHub, githubScanned, "github.diff.committed_secrets.lines", "3,12,1"},
+		{
+			GitHub, githubScanned, "github.diff.committed_secrets.links",
+			"https://github.com/acme/app/blob/c0ffee/b/#L3,https://github.com/acme/app/blob/c0ffee/b/#L12,https://github.com/acme/app/blob/c0ffee/c/#L1",
+		},
+		{GitHub, githubScanned, "github.workflow.has_miners", "true"},
+		{GitHub, githubScanned, "github.workflow.miners.type", "xmrig,xmr"},
+		{GitHub, `{"workflow_miner_detections": {"matches": []}}`, "github.workflow.has_miners", "false"},
 		{GCPAudit, gcpEntry, "gcp.user", "alice@example.com"},
 		{GCPAudit, gcpEntry, "gcp.location", "europe-west1"},
 		{GCPAudit, gcpEntry, "gcp.request", `{"x":[1,2]}`},
@@ -83,5 +103,63 @@ func TestCloudFieldReads(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tt.field, diff)
 			}
 		})
+	}
+}
+
+func TestFailedSignInsAreCountedByUserInTheTimeOfTheEvents(t *testing.T) {
+	t.Parallel()
+	last5, err := Lookup("okta.mfa.failure.countlast[5]", Okta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last60, err := Lookup("okta.mfa.deny.countlast[60]", Okta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deny := func(user string) string {
+		return `{"eventType": "user.mfa.okta_verify.deny_push", "actor": {"id": "` + user + `"}}`
+	}
+	const failed = `{"eventType": "user.authentication.auth_via_mfa", "outcome": {"result": "FAILURE"}, "actor": {"id": "a"}}`
+	const passed = `{"eventType": "user.authentication.auth_via_mfa", "outcome": {"result": "SUCCESS"}, "actor": {"id": "a"}}`
+	for i, tt := range []struct {
+		at        int64 // seconds
+		doc       string
+		five, min any
+	}{
+		{100, deny("a"), 1.0, 1.0},
+		{102, deny("a"), 2.0, 2.0},
+		{102, deny("b"), 1.0, 1.0},
+		{103, failed, 1.0, 1.0},
+		{104, passed, nil, nil},
+		{104, `{"eventType": "user.session.start", "actor": {"id": "a"}}`, nil, nil},
+		{107, deny("a"), 1.0, 3.0}, // that at 102 is five seconds old, no longer in them
+		{161, deny("a"), 1.0, 3.0},
+		{162, deny("a"), 2.0, 3.0},
+	} {
+		ev := documentEvent(t, tt.doc)
+		ev.Time = tt.at * 1e9
+		for _, f := range []*Field{last5, last60, last5} { // asked twice, it is one event
+			answer(f, ev)
+		}
+		if diff := cmp.Diff([]any{tt.five, tt.min}, []any{answer(last5, ev), answer(last60, ev)}); diff != "" {
+			t.Errorf("event %d (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
+func TestFailedSignInsAreBounded(t *testing.T) {
+	t.Parallel()
+	var f failures
+	for i := range int64(3 * maxFailures) {
+		f.count(failureKey{user: "a"}, i, 1)
+	}
+	if n := f.count(failureKey{user: "a"}, 3*maxFailures, 1e9); n != maxFailures {
+		t.Errorf("%d failures of one user are kept, want %d", n, maxFailures)
+	}
+	for i := range maxFailingUsers + 100 {
+		f.count(failureKey{user: strconv.Itoa(i)}, 1, 1)
+	}
+	if n := len(f.times); n != maxFailingUsers {
+		t.Errorf("%d users are kept, want %d", n, maxFailingUsers)
 	}
 }

@@ -138,8 +138,12 @@ func TestDocumentFieldsDoNotAllocate(t *testing.T) {
 	for _, fs := range [][]*Field{k8sauditFields, jsonFields, cloudtrailFields, {imageIDs}, oktaFields, githubFields, gcpFields} {
 		for _, f := range fs {
 			if f.Arg == ArgRequired {
+				arg := "command"
+				if f.Kind == KindUint {
+					arg = "5"
+				}
 				var err error
-				if f, err = f.Bind("command"); err != nil {
+				if f, err = f.Bind(arg); err != nil {
 					t.Fatal(err)
 				}
 			}

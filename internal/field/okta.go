@@ -7,7 +7,7 @@ import (
 	"github.com/windhover/windhover/internal/event"
 )
 
-var oktaFields = append(documentFields(oktaRows(), ""), oktaTargets)
+var oktaFields = append(documentFields(oktaRows(), ""), oktaTargets, mfaCount("okta.mfa.failure.countlast"), mfaCount("okta.mfa.deny.countlast"))
 
 func oktaRows() []row {
 	rows := []row{
