@@ -23,20 +23,20 @@ var engineVersion = func() version {
 }()
 
 // builtIn are the plugins of Falco whose sources and fields Windhover has itself, and
-// the newest version of each that it is compatible with.
+// the version of each whose fields they are.
 var builtIn = map[string]version{
-	"cloudtrail":   {0, 17, 0},
-	"container":    {0, 8, 0},
-	"gcpaudit":     {0, 10, 0},
-	"github":       {0, 12, 0},
-	"json":         {0, 10, 0},
-	"k8saudit":     {0, 20, 0},
-	"k8saudit-aks": {0, 10, 0},
-	"k8saudit-eks": {0, 15, 0},
-	"k8saudit-gke": {0, 10, 0},
-	"k8saudit-ovh": {0, 10, 0},
-	"k8smeta":      {0, 5, 0},
-	"okta":         {0, 15, 0},
+	"cloudtrail":   {0, 17, 1},
+	"container":    {0, 7, 1},
+	"gcpaudit":     {0, 8, 1},
+	"github":       {0, 10, 1},
+	"json":         {0, 7, 4},
+	"k8saudit":     {0, 18, 0},
+	"k8saudit-aks": {0, 6, 0},
+	"k8saudit-eks": {0, 12, 0},
+	"k8saudit-gke": {0, 9, 0},
+	"k8saudit-ovh": {0, 6, 0},
+	"k8smeta":      {0, 4, 1},
+	"okta":         {0, 12, 0},
 }
 
 // pluginRequirement asks for one of several plugins.
@@ -116,18 +116,20 @@ func (c *context) plugin(n *yaml.Node, req *pluginRequirement) {
 func (c *compiler) checkPlugins() {
 	for _, req := range c.state.plugins {
 		var wants []string
-		satisfied := false
+		satisfied, hint := false, ""
 		for _, p := range req.any {
 			wants = append(wants, fmt.Sprintf("%s (>= %v)", p.name, p.version))
 			if have, ok := builtIn[p.name]; ok {
 				// The first name that is there decides, as with loaded plugins.
 				satisfied = have.satisfies(p.version)
+				hint = fmt.Sprintf("what is built in for %s has version %v", p.name, have)
 				break
 			}
 		}
 		if !satisfied {
-			c.errors.add(req.context.problem(ErrValidate,
-				"plugin requirement not satisfied: nothing built in stands for %s", strings.Join(wants, " or ")))
+			p := req.context.problem(ErrValidate, "plugin requirement not satisfied: nothing built in stands for %s", strings.Join(wants, " or "))
+			p.Hint = hint
+			c.errors.add(p)
 		}
 	}
 }
