@@ -25,6 +25,9 @@ type Config struct {
 	// ObserveSelf reports the events of the calling process too. By default they are
 	// discarded and counted.
 	ObserveSelf bool
+	// TraceContext is the path under which OpenTelemetry eBPF instrumentation pins the
+	// traces that threads work for. Empty: samples do not say. See Probe.FollowTraces.
+	TraceContext string
 	// ProbeRead reads kernel structures by calls of a helper, as on kernels before 6.2
 	// where there is no typed cast. It is slower.
 	ProbeRead bool

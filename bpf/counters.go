@@ -32,6 +32,11 @@ type Counters struct {
 	Dropped  [event.MaxTypes][event.NumLanes][NumDropReasons]uint64
 	// Own counts what was discarded because the process that loaded the probe did it.
 	Own uint64
+	// Losers are the cgroups whose processes lost events, in no order. Together with
+	// Unattributed, the losses that no room was left to count by cgroup, they make up
+	// what was dropped, or more: they are read last.
+	Losers       []Loser
+	Unattributed uint64
 	// Programs are the kernel's statistics by program; they stand still while
 	// kernel.bpf_stats_enabled is 0.
 	Programs []ProgramStats
@@ -45,6 +50,14 @@ type ProgramStats struct {
 	// Missed counts calls that were not made because the program was running on the
 	// same CPU already.
 	Missed uint64
+}
+
+// Loser is a cgroup whose processes lost events.
+type Loser struct {
+	// Cgroup is its path in the default hierarchy, CgroupV1 that in the first v1
+	// hierarchy in which it is not the root. Both are empty if they are too long.
+	Cgroup, CgroupV1 string
+	Dropped          uint64
 }
 
 // DroppedTotal returns how many events were lost.

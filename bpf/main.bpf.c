@@ -11,6 +11,7 @@
 #include "hooks/open.bpf.h"
 #include "hooks/process.bpf.h"
 #include "hooks/socket.bpf.h"
+#include "lib/losers.h"
 
 /* The verifier admits the helpers used here to programs under a GPL-compatible licence. */
 char LICENSE[] SEC("license") = "GPL";

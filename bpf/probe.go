@@ -35,14 +35,19 @@ type Probe struct {
 	counters []byte                // struct counters by CPU, mapped
 	readers  []byte
 	closed   bool
+	traces   ebpf.MapID // what trace_slot holds; 0: nothing
+	path     string     // of the pin
+	losers   map[uint64]*Loser
+	lost     uint64 // what was dropped when losers was read
 }
 
 // counterWords is struct counters in include/maps.h as 64-bit words.
 const (
-	producedAt   = NumSlots
-	droppedAt    = producedAt + event.MaxTypes
-	ownAt        = droppedAt + event.MaxTypes*int(event.NumLanes)*int(NumDropReasons)
-	counterWords = ownAt + 8
+	producedAt     = NumSlots
+	droppedAt      = producedAt + event.MaxTypes
+	ownAt          = droppedAt + event.MaxTypes*int(event.NumLanes)*int(NumDropReasons)
+	unattributedAt = ownAt + 2
+	counterWords   = ownAt + 8
 )
 
 // readerSize is the size of struct reader in include/maps.h.
@@ -85,10 +90,11 @@ func configure(spec *ebpf.CollectionSpec, kernel *btf.Spec, c Config, cpus int) 
 	var cast *btf.Func
 	hasCast := !c.ProbeRead && kernel.TypeByName("bpf_rdonly_cast", &cast) == nil
 	for name, value := range map[string]any{
-		probeVarHasCast:     hasCast,
-		probeVarNumShards:   uint32(c.Shards),
-		probeVarWakeBytes:   uint32(c.WakeBytes),
-		probeVarDescriptors: descriptors(),
+		probeVarHasCast:      hasCast,
+		probeVarNumShards:    uint32(c.Shards),
+		probeVarWakeBytes:    uint32(c.WakeBytes),
+		probeVarDescriptors:  descriptors(),
+		probeVarTraceContext: c.TraceContext != "",
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set constant %s: %w", name, err)
@@ -102,7 +108,7 @@ func configure(spec *ebpf.CollectionSpec, kernel *btf.Spec, c Config, cpus int) 
 }
 
 func load(spec *ebpf.CollectionSpec, c Config) (_ *Probe, err error) {
-	p := &Probe{wanted: map[event.Type]string{}}
+	p := &Probe{wanted: map[event.Type]string{}, losers: map[uint64]*Loser{}, path: c.TraceContext}
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -282,7 +288,7 @@ func (p *Probe) ReadCounters(c *Counters) error {
 		syscalls = make([]uint64, NumSlots)
 	}
 	clear(syscalls)
-	*c = Counters{Syscalls: syscalls, Programs: c.Programs[:0]}
+	*c = Counters{Syscalls: syscalls, Programs: c.Programs[:0], Losers: c.Losers[:0]}
 	all := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(p.counters))), len(p.counters)/8)
 	for ; len(all) >= counterWords; all = all[counterWords:] {
 		for i := range syscalls {
@@ -301,6 +307,10 @@ func (p *Probe) ReadCounters(c *Counters) error {
 			}
 		}
 		c.Own += atomic.LoadUint64(&all[ownAt])
+		c.Unattributed += atomic.LoadUint64(&all[unattributedAt])
+	}
+	if err := p.readLosers(c); err != nil {
+		return err
 	}
 	for _, name := range p.programs {
 		s, err := p.coll.Programs[name].Stats()

@@ -36,6 +36,9 @@ func (*Probe) Shard(int) *Shard { return nil }
 // ReadCounters does nothing here.
 func (*Probe) ReadCounters(*Counters) error { return nil }
 
+// FollowTraces does nothing here.
+func (*Probe) FollowTraces() (changed, found bool, err error) { return false, false, nil }
+
 // Detach does nothing here.
 func (*Probe) Detach() error { return nil }
 

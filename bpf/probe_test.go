@@ -30,6 +30,7 @@ func TestLayoutsMatchTheObject(t *testing.T) {
 		"counters":   counterWords * 8,
 		"descriptor": int(unsafe.Sizeof(descriptor{})),
 		"mark":       16,
+		"loser":      loserSize,
 	} {
 		var s *btf.Struct
 		if err := spec.Types.TypeByName(name, &s); err != nil {
@@ -43,6 +44,7 @@ func TestLayoutsMatchTheObject(t *testing.T) {
 			at := m.Offset.Bytes()
 			if want, ok := map[string]int{
 				"counters.produced": producedAt * 8, "counters.dropped": droppedAt * 8, "counters.own": ownAt * 8,
+				"counters.unattributed": unattributedAt * 8, "loser.len": loserLenAt, "loser.sections": loserSectionsAt,
 				"descriptor.nargs":   int(unsafe.Offsetof(descriptor{}.NArgs)),
 				"descriptor.lane":    int(unsafe.Offsetof(descriptor{}.Lane)),
 				"descriptor.strings": int(unsafe.Offsetof(descriptor{}.Strings)),

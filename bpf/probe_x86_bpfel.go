@@ -16,27 +16,30 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	probeMapCounters    = "counters"
-	probeMapMarks       = "marks"
-	probeMapPrograms    = "programs"
-	probeMapReaders     = "readers"
-	probeMapRings       = "rings"
-	probeMapScratches   = "scratches"
-	probeProgAnnounce   = "announce"
-	probeProgDispatch   = "dispatch"
-	probeProgExec       = "exec"
-	probeProgExited     = "exited"
-	probeProgFork       = "fork"
-	probeProgGeneric    = "generic"
-	probeProgOpen       = "open"
-	probeProgSocket     = "socket"
-	probeProgSocketcall = "socketcall"
-	probeVarDescriptors = "descriptors"
-	probeVarHasCast     = "has_cast"
-	probeVarNumShards   = "num_shards"
-	probeVarSlots       = "slots"
-	probeVarSocketcalls = "socketcalls"
-	probeVarWakeBytes   = "wake_bytes"
+	probeMapCounters     = "counters"
+	probeMapLosers       = "losers"
+	probeMapMarks        = "marks"
+	probeMapPrograms     = "programs"
+	probeMapReaders      = "readers"
+	probeMapRings        = "rings"
+	probeMapScratches    = "scratches"
+	probeMapTraceSlot    = "trace_slot"
+	probeProgAnnounce    = "announce"
+	probeProgDispatch    = "dispatch"
+	probeProgExec        = "exec"
+	probeProgExited      = "exited"
+	probeProgFork        = "fork"
+	probeProgGeneric     = "generic"
+	probeProgOpen        = "open"
+	probeProgSocket      = "socket"
+	probeProgSocketcall  = "socketcall"
+	probeVarDescriptors  = "descriptors"
+	probeVarHasCast      = "has_cast"
+	probeVarNumShards    = "num_shards"
+	probeVarSlots        = "slots"
+	probeVarSocketcalls  = "socketcalls"
+	probeVarTraceContext = "trace_context"
+	probeVarWakeBytes    = "wake_bytes"
 )
 
 // loadProbe returns the embedded CollectionSpec for probe.
@@ -97,23 +100,26 @@ type probeProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeMapSpecs struct {
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	Losers    *ebpf.MapSpec `ebpf:"losers"`
 	Marks     *ebpf.MapSpec `ebpf:"marks"`
 	Programs  *ebpf.MapSpec `ebpf:"programs"`
 	Readers   *ebpf.MapSpec `ebpf:"readers"`
 	Rings     *ebpf.MapSpec `ebpf:"rings"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
+	TraceSlot *ebpf.MapSpec `ebpf:"trace_slot"`
 }
 
 // probeVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeVariableSpecs struct {
-	Descriptors *ebpf.VariableSpec `ebpf:"descriptors"`
-	HasCast     *ebpf.VariableSpec `ebpf:"has_cast"`
-	NumShards   *ebpf.VariableSpec `ebpf:"num_shards"`
-	Slots       *ebpf.VariableSpec `ebpf:"slots"`
-	Socketcalls *ebpf.VariableSpec `ebpf:"socketcalls"`
-	WakeBytes   *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	Descriptors  *ebpf.VariableSpec `ebpf:"descriptors"`
+	HasCast      *ebpf.VariableSpec `ebpf:"has_cast"`
+	NumShards    *ebpf.VariableSpec `ebpf:"num_shards"`
+	Slots        *ebpf.VariableSpec `ebpf:"slots"`
+	Socketcalls  *ebpf.VariableSpec `ebpf:"socketcalls"`
+	TraceContext *ebpf.VariableSpec `ebpf:"trace_context"`
+	WakeBytes    *ebpf.VariableSpec `ebpf:"wake_bytes"`
 }
 
 // probeObjects contains all objects after they have been loaded into the kernel.
@@ -137,21 +143,25 @@ func (o *probeObjects) Close() error {
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeMaps struct {
 	Counters  *ebpf.Map `ebpf:"counters"`
+	Losers    *ebpf.Map `ebpf:"losers"`
 	Marks     *ebpf.Map `ebpf:"marks"`
 	Programs  *ebpf.Map `ebpf:"programs"`
 	Readers   *ebpf.Map `ebpf:"readers"`
 	Rings     *ebpf.Map `ebpf:"rings"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
+	TraceSlot *ebpf.Map `ebpf:"trace_slot"`
 }
 
 func (m *probeMaps) Close() error {
 	return _ProbeClose(
 		m.Counters,
+		m.Losers,
 		m.Marks,
 		m.Programs,
 		m.Readers,
 		m.Rings,
 		m.Scratches,
+		m.TraceSlot,
 	)
 }
 
@@ -159,12 +169,13 @@ func (m *probeMaps) Close() error {
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeVariables struct {
-	Descriptors *ebpf.Variable `ebpf:"descriptors"`
-	HasCast     *ebpf.Variable `ebpf:"has_cast"`
-	NumShards   *ebpf.Variable `ebpf:"num_shards"`
-	Slots       *ebpf.Variable `ebpf:"slots"`
-	Socketcalls *ebpf.Variable `ebpf:"socketcalls"`
-	WakeBytes   *ebpf.Variable `ebpf:"wake_bytes"`
+	Descriptors  *ebpf.Variable `ebpf:"descriptors"`
+	HasCast      *ebpf.Variable `ebpf:"has_cast"`
+	NumShards    *ebpf.Variable `ebpf:"num_shards"`
+	Slots        *ebpf.Variable `ebpf:"slots"`
+	Socketcalls  *ebpf.Variable `ebpf:"socketcalls"`
+	TraceContext *ebpf.Variable `ebpf:"trace_context"`
+	WakeBytes    *ebpf.Variable `ebpf:"wake_bytes"`
 }
 
 // probePrograms contains all programs after they have been loaded into the kernel.

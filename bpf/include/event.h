@@ -90,6 +90,7 @@ enum section_tag {
 	SECTION_REMOTE_PATH = 14, /* unix socket: name of the other end */
 	SECTION_ADDR = 15, /* struct sockaddr argument as the caller passed it, cut to its length */
 	SECTION_DATA = 16, /* other bytes: see the event's row in the table */
+	SECTION_TRACE = 17, /* struct sample_trace: what the thread worked for, if that is known */
 
 	/* snapshot of a process, in EVENT_PROCINFO, exec and fork samples */
 	SECTION_PROC = 32, /* struct sample_proc */
@@ -126,6 +127,13 @@ struct sample_sock {
 	__u8 role; /* internal/event.Role */
 	__u16 local_port, remote_port; /* host byte order */
 	__u8 local_ip[16], remote_ip[16]; /* AF_INET: the first 4 bytes */
+} __attribute__((packed));
+
+/* A member of all zeros is not known. The layout is that of the map that programs for
+ * tracing share; see struct traces.
+ */
+struct sample_trace {
+	__u8 trace_id[16], span_id[8];
 } __attribute__((packed));
 
 struct sample_proc {

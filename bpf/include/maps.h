@@ -95,7 +95,8 @@ struct counters {
 	u64 dropped[MAX_TYPES][NUM_LANES][NUM_DROP_REASONS];
 	u64 own; /* discarded: caused by the process that reads the rings */
 	u64 current_task; /* where this CPU's current task is; see task__current */
-	u64 reserved[6];
+	u64 unattributed; /* dropped, and counted in no entry of losers */
+	u64 reserved[5];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -104,6 +105,43 @@ struct {
 	__type(key, u32);
 	__type(value, struct counters);
 } counters SEC(".maps");
+
+/* Who lost events, by cgroup. An entry is made by the first loss, which looks up the
+ * paths of the cgroup: when somebody reads them it may be gone.
+ */
+#define MAX_LOSERS 512
+struct loser {
+	u64 dropped;
+	u32 len; /* of the sections; more than there is room for: they are cut */
+	u32 reserved;
+	u8 sections[496]; /* SECTION_CGROUP and SECTION_CGROUP_V1 as in a sample */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_LOSERS);
+	__type(key, u64); /* see losers__key */
+	__type(value, struct loser);
+} losers SEC(".maps");
+
+/* Which trace a thread works for: a map of OpenTelemetry eBPF instrumentation, pinned
+ * in the file system of BPF as otel/traces_ctx_v1. The key is thread group << 32 |
+ * thread, in the initial PID namespace. User space puts it here when it appears.
+ */
+struct traces {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16); /* the real one may have any number */
+	__uint(key_size, sizeof(u64));
+	__uint(value_size, sizeof(struct sample_trace));
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(values, struct traces);
+} trace_slot SEC(".maps");
+
+/* Whether trace_slot may ever be filled; if not, the verifier removes the look-up. */
+const volatile bool trace_context = false;
 
 /* What is known of a thread group, in the storage of its leader. */
 struct mark {

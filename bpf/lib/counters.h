@@ -28,6 +28,14 @@ static __always_inline void counters__dropped(u32 type, u32 lane, enum drop_reas
 		c->dropped[type & (MAX_TYPES - 1)][lane & 1][reason]++;
 }
 
+static __always_inline void counters__unattributed(void)
+{
+	struct counters *c = counters__here();
+
+	if (c)
+		c->unattributed++;
+}
+
 static __always_inline void counters__own(void)
 {
 	struct counters *c = counters__here();

@@ -47,6 +47,11 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
+/* Counts a drop for the cgroup of the current task; see losers.h. The sample in s, if
+ * there is one, is overwritten.
+ */
+int losers__count(struct scratch *s);
+
 /* Samples have no alignment that the compiler could know, but every architecture
  * here stores unaligned words at once.
  */
@@ -63,6 +68,11 @@ static __always_inline void put64(void *p, u64 v)
 	*(u64 *)p = v;
 }
 
+static __always_inline u32 get32(const void *p)
+{
+	return *(const u32 *)p;
+}
+
 /* Returns scratch memory for a sample of type, or NULL, counted as a drop. */
 static __always_inline struct scratch *sample__begin(u32 type, u32 lane)
 {
@@ -70,6 +80,7 @@ static __always_inline struct scratch *sample__begin(u32 type, u32 lane)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
 
 	if (!s || s->busy) {
+		losers__count(NULL);
 		counters__produced(type);
 		counters__dropped(type, lane, DROP_NO_SCRATCH);
 		return NULL;
@@ -214,6 +225,28 @@ static __always_inline bool sample__starts_with_slash(struct scratch *s, u32 at)
 	return s->sample[(at & SAMPLE_MASK) + sizeof(struct section)] == '/';
 }
 
+/* Adds the trace that the thread of the sample works for at this moment, if one is known. */
+static __always_inline void sample__trace(struct scratch *s)
+{
+	u64 thread = (u64)get32(s->sample + offsetof(struct sample, pid)) << 32 |
+		     get32(s->sample + offsetof(struct sample, tid));
+	u32 first = 0;
+	void *traces, *known;
+	u8 *p;
+
+	traces = bpf_map_lookup_elem(&trace_slot, &first);
+	if (!traces)
+		return;
+	known = bpf_map_lookup_elem(traces, &thread);
+	if (!known)
+		return;
+	p = sample__payload(s);
+	if (!p)
+		return;
+	__builtin_memcpy(p, known, sizeof(struct sample_trace));
+	sample__section(s, p, SECTION_TRACE, sizeof(struct sample_trace));
+}
+
 /* Sends the sample to its ring and returns whether it got there. A loss is counted.
  *
  * The reserved lane wakes its reader when that has caught up. The bulk lane wakes it
@@ -226,21 +259,25 @@ static __always_inline bool sample__send(struct scratch *s, u32 type, u32 lane)
 {
 	/* User space computes the same: shardOf in receiver/syscallreceiver. */
 	u32 shard = (u64)(s->home * 2654435761u) * num_shards >> 32;
-	u32 key = shard * NUM_LANES + lane, len = s->len;
+	u32 key = shard * NUM_LANES + lane, len;
 	struct reader *reader;
 	u64 wakeup = 0;
 	void *ring;
 	bool sent = false;
+	enum drop_reason reason = DROP_RING_FULL;
 
+	if (trace_context)
+		sample__trace(s);
+	len = s->len;
 	put16(s->sample + offsetof(struct sample, flags), s->flags);
 	counters__produced(type);
 	if (len > sizeof(s->sample)) {
-		counters__dropped(type, lane, DROP_TOO_LARGE);
-		goto done;
+		reason = DROP_TOO_LARGE;
+		goto lost;
 	}
 	ring = bpf_map_lookup_elem(&rings, &key);
 	if (!ring)
-		goto full;
+		goto lost;
 	if (lane == LANE_BULK) {
 		wakeup = BPF_RB_NO_WAKEUP;
 		reader = bpf_map_lookup_elem(&readers, &shard);
@@ -253,8 +290,10 @@ static __always_inline bool sample__send(struct scratch *s, u32 type, u32 lane)
 		sent = true;
 		goto done;
 	}
-full:
-	counters__dropped(type, lane, DROP_RING_FULL);
+lost:
+	/* Whoever reads the counter first, then who lost, misses nobody. */
+	losers__count(s);
+	counters__dropped(type, lane, reason);
 done:
 	s->busy = 0;
 	return sent;

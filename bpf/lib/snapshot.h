@@ -315,19 +315,23 @@ __noinline int cgroup__emit(struct scratch *s, u32 tag)
 	return 0;
 }
 
-/* Adds the cgroups of the task. */
-__noinline int snapshot__cgroups(struct scratch *s)
+/* The node of the cgroup of a css_set in the default hierarchy. */
+static __always_inline u64 cgroup__node(u64 set)
+{
+	u64 cgroup = (u64)kread(set, struct css_set, dfl_cgrp);
+
+	return (u64)kread(cgroup, struct cgroup, kn);
+}
+
+/* The node of the cgroup of a css_set in the hierarchy of the first v1 controller that
+ * has it in another cgroup than the root, or 0.
+ */
+static __always_inline u64 cgroup__node_v1(u64 set)
 {
 	u32 n = bpf_core_field_size(((struct css_set *)0)->subsys) / sizeof(u64);
-	u64 set, cgroup, root, node;
+	u64 cgroup = (u64)kread(set, struct css_set, dfl_cgrp), node;
+	u64 root = (u64)kread(cgroup, struct cgroup, root);
 
-	if (!s)
-		return 0;
-	set = (u64)kread(s->task, struct task_struct, cgroups);
-	cgroup = (u64)kread(set, struct css_set, dfl_cgrp);
-	s->object = (u64)kread(cgroup, struct cgroup, kn);
-	cgroup__emit(s, SECTION_CGROUP);
-	root = (u64)kread(cgroup, struct cgroup, root);
 	for (u32 i = 0; i < 16; i++) {
 		u64 css = 0;
 
@@ -342,11 +346,25 @@ __noinline int snapshot__cgroups(struct scratch *s)
 		if ((u64)kread(cgroup, struct cgroup, root) == root)
 			continue;
 		node = (u64)kread(cgroup, struct cgroup, kn);
-		if (!kernfs__parent(node))
-			continue;
-		s->object = node;
-		return cgroup__emit(s, SECTION_CGROUP_V1);
+		if (kernfs__parent(node))
+			return node;
 	}
+	return 0;
+}
+
+/* Adds the cgroups of the task. */
+__noinline int snapshot__cgroups(struct scratch *s)
+{
+	u64 set;
+
+	if (!s)
+		return 0;
+	set = (u64)kread(s->task, struct task_struct, cgroups);
+	s->object = cgroup__node(set);
+	cgroup__emit(s, SECTION_CGROUP);
+	s->object = cgroup__node_v1(set);
+	if (s->object)
+		cgroup__emit(s, SECTION_CGROUP_V1);
 	return 0;
 }
 

@@ -34,6 +34,7 @@ var children = map[string]func(args []string) error{
 	"zombie leader": zombieLeaderChild,
 	"unprivileged":  unprivilegedChild,
 	"memfd":         memfdChild,
+	"losers":        losersChild,
 }
 
 func TestMain(m *testing.M) {
