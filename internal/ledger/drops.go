@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,8 +83,9 @@ const (
 	dropPeriod = time.Second
 	// quietPeriod is how long there must be no losses for an episode to close.
 	quietPeriod = 5 * time.Second
-	// topTypes is how many event types an episode names.
-	topTypes = 5
+	// topTypes and topContainers are how many of them an episode names.
+	topTypes      = 5
+	topContainers = 5
 )
 
 // DropWatcher watches one source for losses. It belongs to one goroutine.
@@ -97,10 +99,12 @@ type DropWatcher struct {
 	produced uint64
 	types    [event.MaxTypes]uint64
 	by       losses
+	lost     map[string]uint64 // by container
 
 	started    time.Time
 	open       *Episode
 	openTypes  [event.MaxTypes]uint64
+	openLosers map[string]uint64
 	last       time.Time // of the last second with losses in the open episode
 	reported   bool      // the open episode was reported
 	suppressed uint64
@@ -113,7 +117,7 @@ type DropWatcher struct {
 // NewDropWatcher returns a watcher of s with a valid configuration. Actions that the
 // configuration asks for must be set.
 func NewDropWatcher(s *Source, c DropConfig, a DropActions) *DropWatcher {
-	return &DropWatcher{s: s, config: c, actions: a, tokens: float64(c.Burst)}
+	return &DropWatcher{s: s, config: c, actions: a, tokens: float64(c.Burst), lost: map[string]uint64{}, openLosers: map[string]uint64{}}
 }
 
 // Run looks at the source every second until ctx is done, then once more, and closes
@@ -153,6 +157,7 @@ func (d *DropWatcher) Look(now time.Time) {
 		}
 	}
 	var delta [event.MaxTypes]uint64
+	losers := map[string]uint64{}
 	if d.seen {
 		second.Produced = grown(produced, d.produced)
 		for t := range types {
@@ -166,15 +171,23 @@ func (d *DropWatcher) Look(now time.Time) {
 				second.ByReason[r] += n
 			}
 		}
+		for _, c := range d.snapshot.Losers {
+			if n := grown(c.Count, d.lost[c.Container]); n > 0 {
+				losers[c.Container] = n
+			}
+		}
 	} else {
 		d.seen, d.started, d.refilled = true, now, now
 	}
 	d.produced, d.types, d.by = produced, types, by
+	for _, c := range d.snapshot.Losers {
+		d.lost[c.Container] = c.Count
+	}
 
 	if d.config.SimulateDrops && now.Sub(d.started)%time.Minute < quietPeriod {
-		pretend(&second, &delta)
+		pretend(&second, &delta, losers)
 	}
-	d.judge(now, &second, &delta)
+	d.judge(now, &second, &delta, losers)
 }
 
 // grown returns how much a counter grew. One that shrank belongs to a source that was
@@ -187,7 +200,7 @@ func grown(now, before uint64) uint64 {
 }
 
 // pretend adds one loss in a hundred events to a second.
-func pretend(second *Episode, delta *[event.MaxTypes]uint64) {
+func pretend(second *Episode, delta *[event.MaxTypes]uint64, losers map[string]uint64) {
 	const produced, dropped = 10_000, 100
 	second.Simulated = true
 	second.Produced += produced
@@ -195,9 +208,10 @@ func pretend(second *Episode, delta *[event.MaxTypes]uint64) {
 	second.ByLane[event.LaneBulk] += dropped
 	second.ByReason[DropRingFull] += dropped
 	delta[event.OpenAt] += dropped
+	losers[Host] += dropped
 }
 
-func (d *DropWatcher) judge(now time.Time, second *Episode, delta *[event.MaxTypes]uint64) {
+func (d *DropWatcher) judge(now time.Time, second *Episode, delta *[event.MaxTypes]uint64, losers map[string]uint64) {
 	losing := second.Dropped > 0 && second.Percent() >= d.config.Threshold
 	if d.open == nil {
 		if !losing {
@@ -205,6 +219,7 @@ func (d *DropWatcher) judge(now time.Time, second *Episode, delta *[event.MaxTyp
 		}
 		d.open = &Episode{Source: d.s.name, Type: d.s.typ, Start: now.Add(-dropPeriod)}
 		d.openTypes = [event.MaxTypes]uint64{}
+		clear(d.openLosers)
 		d.reported = false
 	}
 	e := d.open
@@ -220,6 +235,9 @@ func (d *DropWatcher) judge(now time.Time, second *Episode, delta *[event.MaxTyp
 	}
 	for t, n := range delta {
 		d.openTypes[t] += n
+	}
+	for container, n := range losers {
+		d.openLosers[container] += n
 	}
 	if losing {
 		first := d.last.Before(e.Start)
@@ -265,6 +283,7 @@ func (d *DropWatcher) report(now time.Time) {
 	e.Suppressed = d.suppressed
 	d.suppressed = 0
 	e.ByType = top(&d.openTypes)
+	e.ByContainer = topLosers(d.openLosers)
 	if d.wants(ActionLog) {
 		d.actions.Log(&e)
 	}
@@ -313,4 +332,16 @@ func top(counts *[event.MaxTypes]uint64) []TypeCount {
 		return 0
 	})
 	return slices.Clip(all[:min(len(all), topTypes)])
+}
+
+// topLosers returns the containers with the largest counts, largest first.
+func topLosers(counts map[string]uint64) []ContainerCount {
+	all := make([]ContainerCount, 0, len(counts))
+	for name, n := range counts {
+		all = append(all, ContainerCount{name, n})
+	}
+	slices.SortFunc(all, func(a, b ContainerCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Container, b.Container))
+	})
+	return slices.Clip(all[:min(len(all), topContainers)])
 }

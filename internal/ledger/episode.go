@@ -21,6 +21,8 @@ type Episode struct {
 	ByType       []TypeCount
 	ByLane       [event.NumLanes]uint64
 	ByReason     [NumDropReasons]uint64
+	// ByContainer names those that lost most.
+	ByContainer []ContainerCount
 	// Suppressed counts the episodes before this one that were not reported, because
 	// there were too many.
 	Suppressed uint64
@@ -76,6 +78,10 @@ func (e *Episode) String() string {
 	add = part("by reason")
 	for r, n := range e.ByReason {
 		add(DropReason(r).String(), n)
+	}
+	add = part("by container")
+	for _, c := range e.ByContainer {
+		add(c.Container, c.Count)
 	}
 	if e.Suppressed > 0 {
 		fmt.Fprintf(&b, "; %d episodes before were not reported", e.Suppressed)

@@ -26,7 +26,9 @@ type Snapshot struct {
 	Skipped   [event.MaxTypes][NumSkipReasons]uint64
 	Dropped   [event.MaxTypes][event.NumLanes][NumDropReasons]uint64
 
-	Rules      []RuleCount
+	Rules []RuleCount
+	// Costs are the rules that took most time, and Other for the rest.
+	Costs      []RuleCost
 	Lost       [NumLostReasons]uint64
 	Folded     uint64
 	Below      uint64
@@ -49,9 +51,14 @@ type Snapshot struct {
 
 	HasKernel bool
 	KernelErr error // why the kernel side could not be read; its last counters are used
-	Syscalls  []Syscall
-	Programs  []Program
-	Rings     []Ring
+	// Losers are all containers whose events the kernel dropped; Containers the ones of
+	// them that lost first and most, and Host and Other.
+	Losers, Containers []ContainerCount
+	// Filtered counts the system calls that made no event.
+	Filtered uint64
+	Syscalls []Syscall
+	Programs []Program
+	Rings    []Ring
 
 	sum counts
 }
@@ -60,6 +67,13 @@ type Snapshot struct {
 type RuleCount struct {
 	RuleKey
 	Matched, Alerts uint64
+}
+
+// RuleCost is what a rule took, as far as it was measured: an estimate.
+type RuleCost struct {
+	Name        string
+	Time        time.Duration
+	Evaluations uint64
 }
 
 // Snapshot reads the account into dst.
@@ -100,6 +114,7 @@ func (s *Source) Snapshot(dst *Snapshot) {
 		}
 		dst.Rules = append(dst.Rules, c)
 	}
+	s.rankRules(dst)
 	dst.Notices, dst.NoticeLost = notices, noticeLost
 	dst.Acknowledged, dst.Failed = acked, failed
 	dst.HasFold = s.fold != nil
@@ -135,9 +150,94 @@ func (s *Source) Snapshot(dst *Snapshot) {
 			}
 		}
 	}
+	if dst.HasKernel {
+		s.rankContainers(dst)
+		s.countFiltered(dst)
+	}
 	dst.Syscalls = append(dst.Syscalls[:0], s.kernel.Syscalls...)
 	dst.Programs = append(dst.Programs[:0], s.kernel.Programs...)
 	dst.Rings = append(dst.Rings[:0], s.kernel.Rings...)
+}
+
+// rank adds to the ranked amount of a name.
+func (s *Source) rank(name string, a amount) {
+	i, ok := s.rankedAt[name]
+	if !ok {
+		i = len(s.ranked)
+		s.rankedAt[name] = i
+		s.ranked = append(s.ranked, named{name: name})
+	}
+	s.ranked[i].rank += a.rank
+	s.ranked[i].also += a.also
+}
+
+func (s *Source) clearRanks() {
+	s.ranked = s.ranked[:0]
+	clear(s.rankedAt)
+}
+
+// rankRules sets dst.Costs. A rule that had another priority before is one rule.
+func (s *Source) rankRules(dst *Snapshot) {
+	s.clearRanks()
+	for i := range dst.sum.rules {
+		if c := &dst.sum.rules[i]; c.evaluations > 0 {
+			s.rank(s.rules[i].Name, amount{c.time, c.evaluations})
+		}
+	}
+	l := &s.costly
+	l.look(s.ranked)
+	dst.Costs = dst.Costs[:0]
+	for i := range s.ranked {
+		if r := &s.ranked[i]; l.chosen[r.name] {
+			dst.Costs = append(dst.Costs, RuleCost{r.name, time.Duration(r.rank), r.also})
+		}
+	}
+	dst.Costs = append(dst.Costs, RuleCost{Other, time.Duration(l.other.rank), l.other.also})
+}
+
+// rankContainers sets dst.Losers and dst.Containers.
+func (s *Source) rankContainers(dst *Snapshot) {
+	s.clearRanks()
+	var host, unknown uint64
+	for _, c := range s.kernel.Losers {
+		switch c.Container {
+		case Host:
+			host += c.Count
+		case Other:
+			unknown += c.Count
+		default:
+			s.rank(c.Container, amount{rank: c.Count})
+		}
+	}
+	l := &s.containers
+	l.look(s.ranked)
+	dst.Losers = append(dst.Losers[:0], ContainerCount{Host, host}, ContainerCount{Other, unknown})
+	dst.Containers = append(dst.Containers[:0], ContainerCount{Host, host}, ContainerCount{Other, unknown + l.other.rank})
+	for i := range s.ranked {
+		c := ContainerCount{s.ranked[i].name, s.ranked[i].rank}
+		dst.Losers = append(dst.Losers, c)
+		if l.chosen[c.Container] {
+			dst.Containers = append(dst.Containers, c)
+		}
+	}
+}
+
+// countFiltered sets dst.Filtered. A call is counted before its event is, so the
+// difference may go back by what is under way: then the count stands still.
+func (s *Source) countFiltered(dst *Snapshot) {
+	var calls, events uint64
+	for i := range s.kernel.Syscalls {
+		calls += s.kernel.Syscalls[i].Count
+	}
+	for t, n := range s.kernel.Produced {
+		if t := event.Type(t); t != event.Proc && t != event.ProcExit {
+			events += n
+		}
+	}
+	if calls > events {
+		s.filtered = max(s.filtered, calls-events)
+	}
+	dst.Filtered = s.filtered
 }
 
 // DroppedAll returns the number of dropped events of type t.

@@ -55,12 +55,21 @@ type Source struct {
 	count     func() CountStats
 	redacted  func() uint64
 	processes func() int
+
+	containers leaders // by what they lost
+	costly     leaders // by the time their rules took
+	ranked     []named // reused
+	rankedAt   map[string]int
+	filtered   uint64
 }
 
 // NewSource opens an account for the source instance name of type typ, as rules name
 // it in "source".
 func NewSource(name, typ string) *Source {
-	s := &Source{name: name, typ: typ, slots: map[RuleKey]int32{}, lanes: []event.Lane{event.LaneBulk}, since: time.Now()}
+	s := &Source{
+		name: name, typ: typ, slots: map[RuleKey]int32{}, lanes: []event.Lane{event.LaneBulk}, since: time.Now(),
+		containers: newLeaders(maxContainers, false), costly: newLeaders(maxCostly, true), rankedAt: map[string]int{},
+	}
 	kernel := typ == KernelSource
 	if kernel {
 		s.lanes = append(s.lanes, event.LaneReserved)
@@ -209,10 +218,18 @@ type KernelCounters struct {
 	// Produced counts wanted events that were handed over or dropped.
 	Produced [event.MaxTypes]uint64
 	// Dropped counts by event type, lane and reason; reasons of user space stay 0.
-	Dropped  [event.MaxTypes][event.NumLanes][NumDropReasons]uint64
+	Dropped [event.MaxTypes][event.NumLanes][NumDropReasons]uint64
+	// Losers says whose events were dropped, as far as that is known.
+	Losers   []ContainerCount
 	Syscalls []Syscall
 	Programs []Program
 	Rings    []Ring
+}
+
+// ContainerCount counts events of one container, of the host or of others.
+type ContainerCount struct {
+	Container string // its ID, Host or Other
+	Count     uint64
 }
 
 // Syscall counts the calls of one system call, captured or not.

@@ -25,7 +25,12 @@ type counts struct {
 // losses counts by lane and reason.
 type losses [event.NumLanes][NumDropReasons]uint64
 
-type ruleCounts struct{ matched, alerts uint64 }
+type ruleCounts struct {
+	matched, alerts uint64
+	// Estimates from what was measured now and then.
+	time        uint64 // nanoseconds
+	evaluations uint64
+}
 
 // Worker counts for one goroutine that handles events of a source. Only that
 // goroutine may use it. No method but Close blocks, and counting does not allocate.
@@ -119,6 +124,15 @@ func (w *Worker) Lost(rule int, r LostReason) {
 	w.other = true
 }
 
+// Cost adds an estimate of what the condition of the rule with that index took, and of
+// how often it was decided.
+func (w *Worker) Cost(rule int, took time.Duration, evaluations uint64) {
+	c := &w.own.rules[w.slots[rule]]
+	c.time += uint64(took)
+	c.evaluations += evaluations
+	w.other = true
+}
+
 // SetLag records how late the last handled event was: the time between its
 // occurrence and now, zero if nothing waits.
 func (w *Worker) SetLag(d time.Duration) {
@@ -195,6 +209,8 @@ func (c *counts) add(o *counts) {
 	for i := range o.rules {
 		c.rules[i].matched += o.rules[i].matched
 		c.rules[i].alerts += o.rules[i].alerts
+		c.rules[i].time += o.rules[i].time
+		c.rules[i].evaluations += o.rules[i].evaluations
 	}
 	c.lag = max(c.lag, o.lag)
 }
