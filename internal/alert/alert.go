@@ -35,7 +35,7 @@ type Alert struct {
 	Type   event.Type
 	Fields []Field // of the output, in order of first use, and those that are added to it
 
-	// What follows up to Sock is set for system calls only.
+	// What follows up to Trace is set for system calls only.
 
 	Proc    *event.Process
 	Image   *event.Image // what Proc ran when the event happened
@@ -46,6 +46,7 @@ type Alert struct {
 	Has     event.Objects
 	File    event.File
 	Sock    event.Socket
+	Trace   event.Trace // what the thread worked for; zero: not known
 
 	// Facts are values that alerts of this source type carry whether the output names
 	// them or not.
@@ -139,6 +140,7 @@ func New(ev *event.Event, r *rules.Rule, generation uint64) *Alert {
 
 func (a *Alert) keepSyscall(ev *event.Event) {
 	a.TID, a.UserID, a.GroupID = ev.TID, ev.UID, ev.GID
+	a.Trace = ev.Trace
 	if ev.Proc != nil {
 		a.Proc = ev.Proc
 		a.Image = ev.Proc.Image()

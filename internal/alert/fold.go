@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/windhover/windhover/internal/event"
 )
 
 // Fold tells of repeats of an alert that became no alerts of their own.
@@ -56,6 +58,7 @@ func NewFoldNotice(first *Alert, f *Fold, now time.Time) *Alert {
 	a.Output = fmt.Sprintf("%s (repeated %d %s from %s to %s)", first.Output, f.Count, times,
 		time.Unix(0, f.First).UTC().Format(time.RFC3339), time.Unix(0, f.Last).UTC().Format(time.RFC3339))
 	a.Fields, a.Facts = slices.Clip(first.Fields), slices.Clip(first.Facts)
+	a.Trace = event.Trace{} // each of them may have had its own
 	a.Fold = f
 	a.Measure()
 	return &a

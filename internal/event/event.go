@@ -66,6 +66,8 @@ type Event struct {
 	Exec *Image  // for an exec: the image before it, if known
 	Has  Objects // which of the objects above are set
 
+	Trace Trace // what the thread worked for; zero: not known
+
 	// Doc is the document of a JSON-shaped event; nil for system calls.
 	Doc *document.Document
 	// Log is the log record that the event was made of; nil unless it was one.
@@ -75,6 +77,13 @@ type Event struct {
 	// texts. Both are emptied with the event and keep their memory.
 	Scratch     []byte
 	ScratchList [][]byte
+}
+
+// Trace is a span of a distributed trace: one unit of work that a thread does for some
+// request. The zero Trace is none.
+type Trace struct {
+	ID   [16]byte
+	Span [8]byte
 }
 
 // Objects says which objects of an Event are set.

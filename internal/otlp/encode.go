@@ -192,6 +192,10 @@ func encode(r plog.LogRecord, a *alert.Alert, alone bool) {
 	r.SetTimestamp(pcommon.Timestamp(a.Time))
 	r.SetObservedTimestamp(pcommon.Timestamp(a.Observed))
 	r.Body().SetStr(text(a.Output))
+	if t := a.Trace; t != (event.Trace{}) {
+		r.SetTraceID(t.ID)
+		r.SetSpanID(t.Span)
+	}
 
 	w := attributes{m: r.Attributes()}
 	w.m.EnsureCapacity(48)
@@ -551,6 +555,10 @@ func (w *attributes) episode(e *ledger.Episode) {
 	reasons := w.counts(PrefixDrop + "reasons")
 	for r, n := range e.ByReason {
 		reasons(ledger.DropReason(r).String(), n)
+	}
+	containers := w.counts(PrefixDrop + "containers")
+	for _, c := range e.ByContainer {
+		containers(text(c.Container), c.Count)
 	}
 }
 

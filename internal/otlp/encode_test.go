@@ -108,6 +108,7 @@ func openAlert() *alert.Alert {
 		Proc: p, Image: image, Parent: parent.Image(), TID: 4712, UserID: 0, GroupID: 0,
 		Has:   event.HasFile,
 		File:  event.File{Path: []byte("/etc/shadow"), Ino: 131, Mode: 0o100640},
+		Trace: event.Trace{ID: [16]byte{0: 0xab, 15: 1}, Span: [8]byte{0: 0xcd, 7: 2}},
 		Facts: []alert.Field{{Name: "user.name", Value: text1("root")}, {Name: "fs.path.name", Value: text1("/etc/shadow")}},
 	}
 }
@@ -216,6 +217,7 @@ func dropNotice() *alert.Alert {
 	}
 	e.ByLane[event.LaneBulk], e.ByLane[event.LaneReserved] = 990, 10
 	e.ByReason[ledger.DropRingFull] = 1000
+	e.ByContainer = []ledger.ContainerCount{{Container: "3ad7b26ded6d", Count: 900}, {Container: ledger.Host, Count: 100}}
 	return &alert.Alert{UID: uid(4), Time: testTime + 4e9, Observed: testObserved, Source: syscallSource, Generation: 7, Output: e.String(), Drop: e}
 }
 

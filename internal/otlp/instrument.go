@@ -39,6 +39,7 @@ func Instrument(mp otelmetric.MeterProvider, b *ledger.Book) (unregister func() 
 		r.rules, r.hasRules = b.Rules()
 		r.host = b.Host()
 		r.memory = residentMemory()
+		r.cpu, r.hasCPU = processorTime()
 		for _, observe := range observers {
 			observe(o, &r)
 		}

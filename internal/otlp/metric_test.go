@@ -40,6 +40,7 @@ func testBook(tb testing.TB) *ledger.Book {
 		}
 		c.Produced[event.OpenAt] = 9
 		c.Dropped[event.OpenAt][event.LaneBulk][ledger.DropRingFull] = 2
+		c.Losers = []ledger.ContainerCount{{Container: ledger.Other}, {Container: "3ad7b26ded6d", Count: 2}}
 		return nil
 	})
 	if err != nil {
@@ -69,6 +70,7 @@ func testBook(tb testing.TB) *ledger.Book {
 	for range 5 {
 		w.Folded(0)
 	}
+	w.Cost(0, 1500*time.Microsecond, 4096)
 	w.SetLag(1500 * time.Millisecond)
 	w.Publish()
 	s.Noticed()
@@ -145,7 +147,9 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := slices.DeleteFunc(lines(m), func(s string) bool { return strings.HasPrefix(s, "windhover.memory.usage ") })
+	got := slices.DeleteFunc(lines(m), func(s string) bool {
+		return strings.HasPrefix(s, "windhover.memory.usage ") || strings.HasPrefix(s, "windhover.process.cpu ")
+	})
 	golden(t, filepath.Join("testdata", "metrics.txt"), []byte(strings.Join(got, "\n")+"\n"))
 }
 
@@ -204,7 +208,7 @@ func TestTheTableIsWellFormed(t *testing.T) {
 func TestAttributesAreThoseOfTheTable(t *testing.T) {
 	t.Parallel()
 	b := testBook(t)
-	r := reading{sources: b.Snapshot(nil), host: b.Host(), memory: 1}
+	r := reading{sources: b.Snapshot(nil), host: b.Host(), memory: 1, hasCPU: true}
 	r.rules, r.hasRules = b.Rules()
 	for i := range metrics {
 		m := &metrics[i]

@@ -3,6 +3,7 @@ package syscallreceiver
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -33,6 +34,8 @@ type Config struct {
 	Processes ProcessesConfig `mapstructure:"processes"`
 	// Drops says what to do when events are lost.
 	Drops ledger.DropConfig `mapstructure:"drops"`
+	// TraceContext says whether alerts carry the trace that the process worked for.
+	TraceContext TraceContextConfig `mapstructure:"trace_context"`
 	// HostRoot is the directory where the files of the host are mounted, "/" but in a
 	// container. The host's procfs is expected at HostRoot/proc.
 	HostRoot string `mapstructure:"host_root"`
@@ -59,6 +62,16 @@ type RingsConfig struct {
 	PollInterval time.Duration `mapstructure:"poll_interval"`
 }
 
+// TraceContextConfig says where OpenTelemetry eBPF instrumentation tells which trace a
+// thread works for. It does so if its own key ebpf::populate_trace_context is set. It
+// may start and end at any time; without it, alerts carry no trace.
+type TraceContextConfig struct {
+	// Enabled: look there.
+	Enabled bool `mapstructure:"enabled"`
+	// Path is where the map of traces is pinned in the BPF file system.
+	Path string `mapstructure:"path"`
+}
+
 // ProcessesConfig bounds the table of processes.
 type ProcessesConfig struct {
 	// Items is the largest number of processes.
@@ -76,9 +89,10 @@ func createDefaultConfig() component.Config {
 			WakeBytes:    1 << 20,
 			PollInterval: 20 * time.Millisecond,
 		},
-		Processes: ProcessesConfig{Items: state.DefaultMaxProcesses, Bytes: state.DefaultMaxBytes},
-		Drops:     ledger.DefaultDropConfig(),
-		HostRoot:  "/",
+		Processes:    ProcessesConfig{Items: state.DefaultMaxProcesses, Bytes: state.DefaultMaxBytes},
+		Drops:        ledger.DefaultDropConfig(),
+		TraceContext: TraceContextConfig{Enabled: true, Path: "/sys/fs/bpf/otel/traces_ctx_v1"},
+		HostRoot:     "/",
 	}
 }
 
@@ -116,6 +130,14 @@ func (c *RingsConfig) Validate() error {
 		errs = append(errs, fmt.Errorf("poll_interval: %v is not between 1ms and 10s", c.PollInterval))
 	}
 	return errors.Join(errs...)
+}
+
+// Validate reports what is wrong with c.
+func (c *TraceContextConfig) Validate() error {
+	if c.Enabled && !strings.HasPrefix(c.Path, "/") {
+		return fmt.Errorf("path: %q is not absolute; set enabled: false to do without", c.Path)
+	}
+	return nil
 }
 
 // Validate reports every problem with c.

@@ -41,6 +41,7 @@ func TestConfigFromFile(t *testing.T) {
 			Drops: ledger.DropConfig{
 				Actions: []string{"exit"}, Threshold: 1.5, Interval: time.Minute, Burst: 3, SimulateDrops: true,
 			},
+			TraceContext:  TraceContextConfig{Path: "/traces"},
 			HostRoot:      "/host",
 			CaptureSelf:   true,
 			ReplaySamples: "x.bin",
@@ -81,6 +82,7 @@ func TestConfigProblems(t *testing.T) {
 		{"too many shards", func(c *Config) { c.Shards = 17 }, "shards: 17 is not between 0 and 16"},
 		{"no room for processes", func(c *Config) { c.Processes = ProcessesConfig{} }, "processes: items: 0 is less than 128\nbytes: 0 is less than 1048576"},
 		{"nowhere", func(c *Config) { c.HostRoot = "" }, `host_root: it is empty; use "/"`},
+		{"a map of traces that is nowhere", func(c *Config) { c.TraceContext.Path = "traces" }, `trace_context: path: "traces" is not absolute`},
 		{"what every source has", func(c *Config) { c.Instance.OnError = "panic" }, `on_error: no action "panic"; there are stop, continue, restart`},
 		{"a block of what every source has", func(c *Config) { c.Instance.Queue.Items = 0 }, "queue: items: 0 is not between 1 and"},
 		{"a file that is read and written", func(c *Config) { c.ReplaySamples, c.RecordSamples = "a", "a" }, "record_samples: a is the file that is replayed"},

@@ -15,6 +15,7 @@ const (
 	sizeofSection  = 4
 	sizeofFile     = 20
 	sizeofSock     = 52
+	sizeofTrace    = 24
 	sizeofProc     = 172
 	sizeofAncestor = 28
 	sizeofComm     = 16
@@ -29,6 +30,7 @@ const (
 	tagLocalPath  = 13
 	tagRemotePath = 14
 	tagAddr       = 15
+	tagTrace      = 17
 	tagProc       = 32
 	tagExe        = 33
 	tagArgs       = 34
@@ -153,6 +155,11 @@ func (d *decoder) decode(b []byte) error {
 			e.Sock.RemotePath = p
 		case tagAddr:
 			addr = p
+		case tagTrace:
+			if size < sizeofTrace {
+				return errSection
+			}
+			e.Trace = event.Trace{ID: [16]byte(p), Span: [8]byte(p[16:])}
 		default:
 			if tag < tagProc {
 				continue

@@ -312,6 +312,7 @@ func TestLayoutIsThatOfTheHeader(t *testing.T) {
 		"sizeof sample_file": sizeofFile, "sample_file.ino": 0, "sample_file.dev": 8, "sample_file.mode": 12, "sample_file.flags": 16,
 		"sizeof sample_sock": sizeofSock, "sample_sock.ino": 0, "sample_sock.family": 8, "sample_sock.type": 10, "sample_sock.proto": 12,
 		"sample_sock.state": 14, "sample_sock.role": 15, "sample_sock.local_port": 16, "sample_sock.remote_port": 18, "sample_sock.local_ip": 20, "sample_sock.remote_ip": 36,
+		"sizeof sample_trace": sizeofTrace, "sample_trace.trace_id": 0, "sample_trace.span_id": 16,
 		"sizeof sample_proc": sizeofProc, "sample_proc.parent_start": 0, "sample_proc.cap_inheritable": 8, "sample_proc.cap_permitted": 16, "sample_proc.cap_effective": 24,
 		"sample_proc.exe_ino": 32, "sample_proc.exe_ctime": 40, "sample_proc.exe_mtime": 48, "sample_proc.pidns_init_start": 56, "sample_proc.exe_dev": 64, "sample_proc.exe_flags": 68,
 		"sample_proc.pid": 72, "sample_proc.tid": 76, "sample_proc.start": 80, "sample_proc.ppid": 88, "sample_proc.sid": 92, "sample_proc.pgid": 96,
@@ -320,7 +321,7 @@ func TestLayoutIsThatOfTheHeader(t *testing.T) {
 		"sample_proc.pidns": 140, "sample_proc.mntns": 144, "sample_proc.netns": 148, "sample_proc.thread_flags": 152, "sample_proc.comm": 156,
 		"sizeof sample_ancestor": sizeofAncestor, "sample_ancestor.start": 0, "sample_ancestor.pid": 8, "sample_ancestor.comm": 12,
 		"SECTION_STR0": tagStr0, "SECTION_BASE": tagBase, "SECTION_BASE2": tagBase2, "SECTION_FILE": tagFile, "SECTION_PATH": tagPath, "SECTION_SOCK": tagSock,
-		"SECTION_LOCAL_PATH": tagLocalPath, "SECTION_REMOTE_PATH": tagRemotePath, "SECTION_ADDR": tagAddr, "SECTION_DATA": 16,
+		"SECTION_LOCAL_PATH": tagLocalPath, "SECTION_REMOTE_PATH": tagRemotePath, "SECTION_ADDR": tagAddr, "SECTION_DATA": 16, "SECTION_TRACE": tagTrace,
 		"SECTION_PROC": tagProc, "SECTION_EXE": tagExe, "SECTION_ARGS": tagArgs, "SECTION_ENV": tagEnv, "SECTION_CWD": tagCWD,
 		"SECTION_CGROUP": tagCgroup, "SECTION_CGROUP_V1": tagCgroupV1, "SECTION_LINEAGE": tagLineage,
 	}

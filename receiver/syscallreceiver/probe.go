@@ -9,6 +9,7 @@ import (
 	"github.com/windhover/windhover/bpf"
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/ledger"
+	"github.com/windhover/windhover/internal/state"
 )
 
 // probe is the kernel side as a capture.
@@ -22,6 +23,10 @@ func loadProbe(c *Config) (*probe, error) {
 	if shards == 0 {
 		shards = min(runtime.NumCPU(), maxShards)
 	}
+	traces := ""
+	if c.TraceContext.Enabled {
+		traces = c.TraceContext.Path
+	}
 	p, err := bpf.Load(bpf.Config{
 		Shards:       shards,
 		BulkSize:     c.Rings.Bulk,
@@ -29,6 +34,7 @@ func loadProbe(c *Config) (*probe, error) {
 		WakeBytes:    c.Rings.WakeBytes,
 		PollInterval: c.Rings.PollInterval,
 		ObserveSelf:  c.CaptureSelf,
+		TraceContext: traces,
 	})
 	if err != nil {
 		return nil, err
@@ -77,6 +83,7 @@ func (p *probe) readKernel(c *ledger.KernelCounters) error {
 			copy(c.Dropped[t][lane][:], from.Dropped[t][lane][:])
 		}
 	}
+	p.countLosers(c)
 	c.Syscalls = c.Syscalls[:0]
 	for slot, n := range from.Syscalls {
 		if n == 0 {
@@ -101,4 +108,27 @@ func (p *probe) readKernel(c *ledger.KernelCounters) error {
 		}
 	}
 	return nil
+}
+
+// countLosers says in which containers the processes ran whose events were lost. A
+// container may have many cgroups.
+func (p *probe) countLosers(c *ledger.KernelCounters) {
+	c.Losers = append(c.Losers[:0], ledger.ContainerCount{Container: ledger.Other, Count: p.counters.Unattributed})
+	for i := range p.counters.Losers {
+		l := &p.counters.Losers[i]
+		c.Losers = append(c.Losers, ledger.ContainerCount{Container: containerOf(l.Cgroup, l.CgroupV1), Count: l.Dropped})
+	}
+}
+
+// containerOf returns the name that metrics give to the container of a cgroup.
+func containerOf(cgroup, v1 string) string {
+	for _, path := range []string{cgroup, v1} {
+		if id, _ := state.Container([]byte(path)); id != nil {
+			return string(id)
+		}
+	}
+	if cgroup == "" {
+		return ledger.Other // its path was too long
+	}
+	return ledger.Host
 }

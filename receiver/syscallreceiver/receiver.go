@@ -184,6 +184,9 @@ func (r *reading) startBackground(proc string, names *state.NameReader) {
 			names.Run(ctx)
 		})
 		r.background.Go(func() { r.scan(ctx, proc, scanned) })
+		t := traces{follow: r.probe.FollowTraces, log: r.Receiver.Logger}
+		t.look()
+		r.background.Go(func() { t.run(ctx) })
 		select {
 		case <-scanned:
 		case <-time.After(scanTime):
