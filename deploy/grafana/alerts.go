@@ -101,7 +101,7 @@ func alerts(s store) dashboard {
 	}
 	list := panel{
 		"Alerts", "The records. Open one for the rule, the process, the file, the container or the request that it is about.",
-		at{12, 0, 12, 26},
+		at{12, 0, 12, 22},
 		records{},
 		[]query{{logsql: alertRecords[victoriaLogs], loki: alertRecords[loki]}},
 	}
@@ -130,13 +130,13 @@ func alerts(s store) dashboard {
 			},
 			{
 				"Matches by Kubernetes namespace", "Alerts and their repeats about something in a namespace: a pod's process, or a request to the API server.",
-				at{0, 8, 12, 8},
+				at{0, 8, 12, 5},
 				bars{unit: count, levels: plain},
 				[]query{{logsql: matchesBy("k8s.namespace.name", ""), legend: "{{k8s.namespace.name}}", now: true}},
 			},
 			{
 				"Alerts by tactic over time", "Alerts that were sent, by tactic.",
-				at{0, 16, 12, 10},
+				at{0, 13, 12, 9},
 				lines{unit: count, stacked: true},
 				[]query{{logsql: `"service.name":=windhover event_name:=windhover.alert "threat.tactic.name":* | unroll by ("threat.tactic.name") | stats by ("threat.tactic.name") count() alerts`, legend: "{{threat.tactic.name}}"}},
 			},

@@ -12,7 +12,7 @@ var runbookOf = map[string]string{
 	"Share lost":                "WindhoverLossHigh",
 	"Lost in the reserved lane": "WindhoverReservedLaneDrops",
 	"Ledger":                    "WindhoverLedgerOutOfBalance",
-	"Sources in trouble":        "WindhoverSourceUnhealthy",
+	"Sources not ok":            "WindhoverSourceUnhealthy",
 	"State of each source":      "WindhoverSourceFailed",
 	"Restarts of sources":       "WindhoverSourceFailed",
 	"Undelivered alerts":        "WindhoverAlertsLost",
@@ -76,10 +76,10 @@ func losses(s store) dashboard {
 					[]query{{promql: `sum(max_over_time(windhover_source_imbalance{*}[$__range]))`, now: true}},
 				},
 				{
-					"Sources in trouble", "Sources that are degraded, lossy or failed now. /readyz of the instance says why.",
+					"Sources not ok", "Sources that are starting, degraded, lossy or failed now. /readyz of the instance says why. One that is starting for minutes is started again and again: see Restarts of sources.",
 					at{16, 0, 4, 3},
 					number{unit: count, levels: noneIsGood, zero: "none"},
-					[]query{{promql: `sum(windhover_source_state{*,state=~"degraded|lossy|failed"})`, now: true}},
+					[]query{{promql: `sum(windhover_source_state{*,state=~"starting|degraded|lossy|failed"})`, now: true}},
 				},
 				{
 					"Undelivered alerts", "Alerts that the queue had no room for, and those that an exporter refused or failed to send, once for each exporter. In a collector: those that the next component did not take.",

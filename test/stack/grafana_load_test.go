@@ -123,19 +123,19 @@ func (h *host) step() {
 	h.run(n%3-1, "/bin/sh", "-c", "cat /etc/shadow >/dev/null; true --password=correct-horse")
 	if n%4 == 0 {
 		link := filepath.Join(os.TempDir(), fmt.Sprintf("notes-%d", os.Getpid()))
-		h.run(-1, "ln", "-s", "/etc/shadow", link)
+		h.run(-1, "/bin/sh", "-c", "ln -s /etc/shadow "+link+"; true")
 		h.run(-1, "rm", link)
 	}
 	if n%7 == 0 {
 		program := fmt.Sprintf("/dev/shm/update-%d", os.Getpid())
 		h.run(-1, "cp", "/bin/true", program)
-		h.run(1, program)
+		h.run(1, "/bin/sh", "-c", program+"; true")
 		h.run(-1, "rm", program)
 	}
 	if n%5 == 0 {
 		hidden := filepath.Join(os.TempDir(), fmt.Sprintf(".cache-%d", os.Getpid()))
 		h.run(-1, "cp", "/bin/true", hidden)
-		h.run(0, hidden)
+		h.run(0, "/bin/sh", "-c", hidden+"; true")
 		h.run(-1, "rm", hidden)
 	}
 	namespaces := []string{"shop", "shop", "shop", "billing", "billing", "kube-system"}
@@ -188,7 +188,7 @@ func trailEvent(n int, user, name, more string) string {
 // execve than small rings take, in containers and beside them, until calm.
 func (h *host) flood() {
 	h.tb.Helper()
-	h.run(-1, "/bin/sh", "-c", "i=0; while [ $i -lt 2000 ]; do : </etc/shadow; i=$((i+1)); done")
+	h.run(-1, "/bin/sh", "-c", "i=0; while [ $i -lt 600 ]; do : </etc/shadow; i=$((i+1)); done")
 	const opens = `while :; do : </proc/self/status; done`
 	const execs = `while :; do /bin/true; done`
 	for _, f := range []struct {
