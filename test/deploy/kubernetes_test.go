@@ -348,7 +348,7 @@ func TestAPIServerPostsToTheChart(t *testing.T) {
 // step; the rules in use follow, and a mistake leaves them.
 func TestRulesOfAConfigMapAreReadAgain(t *testing.T) {
 	t.Parallel()
-	p := startAuditPod(t, "--set-literal", "rules.custom.shop\\.yaml=- list: shop\n  items: []")
+	p := startAuditPod(t, "--set-json", `rules.custom={"shop.yaml": "- list: shop\n  items: []"}`)
 	rules := filepath.Join(p.dir, "etc/windhover/rules/custom")
 	before := p.generation(t)
 	writeVolume(t, rules, map[string]string{"shop.yaml": `

@@ -29,6 +29,10 @@ import (
 func mountVolumes(tb testing.TB, m *manifest, w *workload) string {
 	tb.Helper()
 	dir := tb.TempDir()
+	library, err := filepath.Abs(repository + "/rules/library")
+	if err != nil {
+		tb.Fatal(err)
+	}
 	for _, mount := range w.container().VolumeMounts {
 		at := filepath.Join(dir, mount.MountPath)
 		i := slices.IndexFunc(w.template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
@@ -42,7 +46,11 @@ func mountVolumes(tb testing.TB, m *manifest, w *workload) string {
 		case v.ConfigMap != nil:
 			files := configMap(m, v.ConfigMap.Name)
 			if text, ok := files["windhover.yaml"]; ok {
-				files["windhover.yaml"] = strings.NewReplacer("/etc/windhover", dir+"/etc/windhover", "/var/lib/windhover", dir+"/var/lib/windhover").Replace(text)
+				files["windhover.yaml"] = strings.NewReplacer(
+					"/etc/windhover", dir+"/etc/windhover",
+					"/var/lib/windhover", dir+"/var/lib/windhover",
+					"/usr/share/windhover/rules", library, // in the image
+				).Replace(text)
 			}
 			writeVolume(tb, at, files)
 		case v.Secret != nil:

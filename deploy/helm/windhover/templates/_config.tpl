@@ -55,7 +55,7 @@ extensions:
 {{- define "windhover.rulesConfig" -}}
 {{- $files := list -}}
 {{- if include "windhover.ownRules" . -}}
-{{- if .Values.rules.builtin -}}{{- $files = append $files "/etc/windhover/rules/builtin" -}}{{- end -}}
+{{- if .Values.rules.builtin -}}{{- $files = append $files "/usr/share/windhover/rules" -}}{{- end -}}
 {{- if .Values.rules.custom -}}{{- $files = append $files "/etc/windhover/rules/custom" -}}{{- end -}}
 {{- range .Values.rules.configMaps -}}{{- $files = append $files (printf "/etc/windhover/rules/%s" .) -}}{{- end -}}
 {{- end -}}

@@ -70,9 +70,6 @@ readinessProbe:
 {{- $v := index .root.Values .part -}}
 - {name: config, mountPath: /etc/windhover/config, readOnly: true}
 {{- if include "windhover.ownRules" .root }}
-{{- if .root.Values.rules.builtin }}
-- {name: rules-builtin, mountPath: /etc/windhover/rules/builtin, readOnly: true}
-{{- end }}
 {{- if .root.Values.rules.custom }}
 - {name: rules-custom, mountPath: /etc/windhover/rules/custom, readOnly: true}
 {{- end }}
@@ -97,10 +94,6 @@ readinessProbe:
 - name: config
   configMap: {name: {{ $name }}-{{ .part }}}
 {{- if include "windhover.ownRules" .root }}
-{{- if .root.Values.rules.builtin }}
-- name: rules-builtin
-  configMap: {name: {{ $name }}-rules-builtin}
-{{- end }}
 {{- if .root.Values.rules.custom }}
 - name: rules-custom
   configMap: {name: {{ $name }}-rules}
