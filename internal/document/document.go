@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -232,14 +233,18 @@ func (d *Document) parse(l Limits) error {
 		}
 		switch c := b[i]; {
 		case c == '"':
-			end, fl, err := scanString(b, i)
-			if err != nil {
-				return err
+			end, fl := skipPlain(b, i+1), flags(0)
+			if end >= len(b) || b[end] != '"' { // most strings are plain
+				var err error
+				if end, fl, err = scanString(b, i); err != nil {
+					return err
+				}
 			}
 			if fl&invalid != 0 {
 				spaces++ // one more thing that differs in the compact form
 			}
-			d.nodes = append(d.nodes, node{start: uint32(i + 1), end: uint32(end), kind: String, flags: fl})
+			nd := d.grow()
+			nd.start, nd.end, nd.next, nd.n, nd.kind, nd.flags = uint32(i+1), uint32(end), 0, 0, String, fl
 			i = end + 1
 			if key {
 				from = i
@@ -261,12 +266,14 @@ func (d *Document) parse(l Limits) error {
 			if depth++; depth > l.Depth {
 				return &Error{TooDeep, i, fmt.Sprintf("more than %d containers inside each other", l.Depth)}
 			}
-			nd := node{start: uint32(i), end: open, next: uint32(spaces), kind: Array}
+			kind := Array
 			if c == '{' {
-				nd.kind = Object
+				kind = Object
 			}
-			open = uint32(len(d.nodes))
-			d.nodes = append(d.nodes, nd)
+			inner := uint32(len(d.nodes))
+			nd := d.grow()
+			nd.start, nd.end, nd.next, nd.n, nd.kind, nd.flags = uint32(i), open, uint32(spaces), 0, kind, 0
+			open = inner
 			from = i + 1
 			i = skipSpace(b, from)
 			spaces += i - from
@@ -285,7 +292,8 @@ func (d *Document) parse(l Limits) error {
 			if err != nil {
 				return err
 			}
-			d.nodes = append(d.nodes, node{start: uint32(i), end: uint32(end), kind: kind})
+			nd := d.grow()
+			nd.start, nd.end, nd.next, nd.n, nd.kind, nd.flags = uint32(i), uint32(end), 0, 0, kind, 0
 			i = end
 		}
 		// A value ended here.
@@ -322,6 +330,17 @@ func (d *Document) parse(l Limits) error {
 	}
 }
 
+// grow returns a node at the end, with what it held before: the caller sets every field.
+// To append a whole node would write it twice, which is a third of the time of a parse.
+func (d *Document) grow() *node {
+	n := len(d.nodes)
+	if n == cap(d.nodes) {
+		d.nodes = slices.Grow(d.nodes, 1)
+	}
+	d.nodes = d.nodes[:n+1]
+	return &d.nodes[n]
+}
+
 // close ends the container at index i and returns the index of the one around it.
 func (d *Document) close(i uint32, end, spaces int) uint32 {
 	nd := &d.nodes[i]
@@ -344,7 +363,8 @@ func unexpected(b []byte, i int, want string) error {
 }
 
 func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+	// One comparison for what is no space, which is most of it.
+	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
 		i++
 	}
 	return i

@@ -195,13 +195,16 @@ func pushed(body []byte, always bool) (feed.Admission, error) {
 		// It is counted as a document that is no event, and not sent again.
 		return feed.Admission{Batch: []byte("null"), Final: true}, nil
 	}
-	about := `"pubsub":{"subscription":` + string(d.Find(pathSubscription).JSON())
+	var about strings.Builder
+	about.WriteString(`"pubsub":{"subscription":`)
+	about.Write(d.Find(pathSubscription).JSON())
 	for _, key := range [...]string{"messageId", "publishTime", "orderingKey", "attributes"} {
 		if v := message.Get(key); v.Kind() != document.Absent {
-			about += `,"` + key + `":` + string(v.JSON())
+			about.WriteString(`,"` + key + `":`)
+			about.Write(v.JSON())
 		}
 	}
-	return feed.Admission{Batch: withMembers(data[:n], []string{about + "}"}), Final: true}, nil
+	return feed.Admission{Batch: withMembers(data[:n], []string{about.String() + "}"}), Final: true}, nil
 }
 
 // maxChallenge bounds what is sent back to who asks.
