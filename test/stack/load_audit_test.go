@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -64,9 +65,7 @@ func newTemplate(tb testing.TB, change object) auditTemplate {
 		"requestReceivedTimestamp": timeMark, "stageTimestamp": timeMark,
 		"annotations": object{"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": `RBAC: allowed by ClusterRoleBinding "system:kube-controller-manager" of ClusterRole "system:kube-controller-manager" to User "system:kube-controller-manager"`},
 	}
-	for k, v := range change {
-		ev[k] = v
-	}
+	maps.Copy(ev, change)
 	text, err := json.Marshal(ev)
 	if err != nil {
 		tb.Fatal(err)
