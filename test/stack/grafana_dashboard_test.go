@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/windhover/windhover/test/stack/draw"
 	"github.com/windhover/windhover/test/stack/peer"
@@ -261,5 +262,58 @@ func TestPanelsLeadToRunbooks(t *testing.T) {
 	}
 	if n == 0 {
 		t.Error("no panel leads to a runbook")
+	}
+}
+
+// TestProvisioningNamesWhatDashboardsAskFor decodes the provisioning files strictly, by
+// the keys of Grafana's documentation that they use.
+func TestProvisioningNamesWhatDashboardsAskFor(t *testing.T) {
+	t.Parallel()
+	decode := func(name string, v any) {
+		d := yaml.NewDecoder(strings.NewReader(read(t, filepath.Join(peer.Root(), "deploy", "grafana", "provisioning", name))))
+		d.KnownFields(true)
+		if err := d.Decode(v); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	var sources struct {
+		APIVersion  int `yaml:"apiVersion"`
+		Datasources []struct {
+			Name, UID, Type, Access, URL string
+			JSONData                     map[string]any `yaml:"jsonData"`
+		}
+	}
+	decode("datasources/windhover.yaml", &sources)
+	types := map[string]bool{}
+	for _, s := range sources.Datasources {
+		if s.Name == "" || s.UID == "" || s.Access != "proxy" || !strings.HasPrefix(s.URL, "$") {
+			t.Errorf("data source %+v lacks something", s)
+		}
+		types[s.Type] = true
+	}
+	for file, d := range dashboards(t) {
+		if strings.HasPrefix(file, "loki/") {
+			continue
+		}
+		for _, p := range d.Panels {
+			for _, q := range p.Targets {
+				if !types[q.Datasource.Type] {
+					t.Errorf("%s: %s asks a %s, and none is provisioned", file, p.Title, q.Datasource.Type)
+				}
+			}
+		}
+	}
+	var boards struct {
+		APIVersion int `yaml:"apiVersion"`
+		Providers  []struct {
+			Name, Folder, Type    string
+			AllowUIUpdates        bool `yaml:"allowUiUpdates"`
+			UpdateIntervalSeconds int  `yaml:"updateIntervalSeconds"`
+			Options               struct{ Path string }
+		}
+	}
+	decode("dashboards/windhover.yaml", &boards)
+	if sources.APIVersion != 1 || boards.APIVersion != 1 || len(boards.Providers) != 1 || boards.Providers[0].Type != "file" || boards.Providers[0].Options.Path == "" {
+		t.Errorf("provisioning is %+v and %+v", sources, boards)
 	}
 }
