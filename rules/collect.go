@@ -64,7 +64,6 @@ type rule struct {
 	sourceUnread            bool     // the key is there, but says nothing that can be used
 	priority                Priority
 	source                  string
-	sourceGiven             bool
 	known                   bool // the source type is
 	tags                    []string
 	enabled                 bool
@@ -247,6 +246,9 @@ func (c *collector) appends(at *context, n *yaml.Node) (on, ok bool) {
 
 func (c *collector) list(at *context, n *yaml.Node) {
 	at.itemName = at.scalar(n, "list").Value
+	if !isListName(at.itemName) {
+		c.warn(at.problem(WarnInvalidListName, "name %q of a list has a quote, a parenthesis, a comma, an equal sign or a blank in it", at.itemName))
+	}
 	var items []string
 	read := c.try(func() {
 		nodes, ok := at.texts(n, "items", "list item")
@@ -262,9 +264,6 @@ func (c *collector) list(at *context, n *yaml.Node) {
 	}
 	if !read || !ok {
 		panic(ended{})
-	}
-	if !isListName(at.itemName) {
-		c.warn(at.problem(WarnInvalidListName, "name %q of a list has a quote, a parenthesis, a comma, an equal sign or a blank in it", at.itemName))
 	}
 	now := c.tick()
 	if !exists {
@@ -298,6 +297,9 @@ func isMacroName(s string) bool {
 
 func (c *collector) macro(at *context, n *yaml.Node) {
 	at.itemName = at.scalar(n, "macro").Value
+	if !isMacroName(at.itemName) {
+		c.warn(at.problem(WarnInvalidMacroName, "name %q of a macro is not letters, then letters, digits and underscores: conditions cannot use it", at.itemName))
+	}
 	var node *yaml.Node
 	read := c.try(func() { node = at.scalar(n, "condition") })
 	add, ok := c.changes(at, n, "condition")
@@ -310,9 +312,6 @@ func (c *collector) macro(at *context, n *yaml.Node) {
 	}
 	if !read {
 		panic(ended{})
-	}
-	if !isMacroName(at.itemName) {
-		c.warn(at.problem(WarnInvalidMacroName, "name %q of a macro is not letters, then letters, digits and underscores: conditions cannot use it", at.itemName))
 	}
 	now := c.tick()
 	if !exists {
@@ -452,8 +451,9 @@ func (c *collector) define(at *context, n *yaml.Node) {
 	if len(missing) > 0 && (exists || get(n, "override") != nil) {
 		panic(ended{}) // it is probably meant to change the earlier rule
 	}
+	given := false
 	if s := get(n, "source"); s != nil {
-		r.sourceUnread = !c.try(func() { r.source, r.sourceGiven = at.scalarOf(s, "source").Value, true })
+		r.sourceUnread, given = !c.try(func() { r.source = at.scalarOf(s, "source").Value }), true
 	}
 	r.known = !r.sourceUnread && c.sources(r.source)
 	c.attributes(at, n, r, func(string) bool { return true })
@@ -463,8 +463,12 @@ func (c *collector) define(at *context, n *yaml.Node) {
 			r.tags = tagSet(nil, list)
 		}
 	})
-	if exists && old.sourceGiven && r.sourceGiven && old.source != r.source {
-		c.errors.add(at.problem(ErrValidate, "rule %q has source %q, and is defined again with source %q", at.itemName, old.source, r.source))
+	if exists && !old.sourceUnread && !r.sourceUnread && old.source != r.source {
+		p := at.problem(ErrValidate, "rule %q has source %q, and is defined again with source %q", at.itemName, old.source, r.source)
+		if !given {
+			p.Hint = "say source: " + old.source
+		}
+		c.errors.add(p)
 		r.known, r.sourceUnread = false, true
 	}
 	c.try(func() { r.exceptions = c.exceptions(at, n, r) })
@@ -580,6 +584,15 @@ func tagSet(tags []string, list []*yaml.Node) []string {
 // change applies the keys of an item to an earlier rule: what is appended first, then
 // what is replaced. A key that cannot be read changes nothing.
 func (c *collector) change(at *context, n *yaml.Node, r *rule, verbs map[string]verb) {
+	if s := get(n, "source"); s != nil && !isNull(s) && (s.Kind != yaml.ScalarNode || s.Value != "") {
+		c.try(func() {
+			// It changes nothing, but must be that of the rule where a condition comes with it.
+			source := at.scalarOf(s, "source").Value
+			if verbs["condition"] != "" && get(n, "condition") != nil && !r.sourceUnread && source != r.source {
+				at.fail(ErrValidate, "rule %q has source %q, not %q", at.itemName, r.source, source)
+			}
+		})
+	}
 	next := *r
 	next.context = at
 	text := func(key, itemType string, t *located, ctx **context) {

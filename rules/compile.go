@@ -635,7 +635,7 @@ func (c *compiler) add(r *rule, x ir.Expr, t *output.Template, text located) {
 	types := event.TypesOf(event.PluginEvent)
 	if r.source == field.Syscall {
 		types = pushdown.Types(x).Intersect(visible)
-		if r.warnTypes && pushdown.Codes(x) > maxEventCodes {
+		if codes := pushdown.Codes(x); r.warnTypes && (codes == 0 || codes > maxEventCodes) {
 			p := r.conditionContext.problem(WarnNoEventType, "the rule names no event types, so it needs every event: that costs much")
 			p.Hint = "start the condition with evt.type in (...)"
 			p.Width = 1

@@ -79,9 +79,9 @@ func (c *collector) readException(in *context, entry *yaml.Node, x *exception) {
 		}
 	}
 	read("fields", func(f *yaml.Node) {
-		x.given = true
 		x.single = f.Kind == yaml.ScalarNode
 		x.fields = c.scalars(in, "fields", f)
+		x.given = len(x.fields) > 0
 	})
 	read("comps", func(f *yaml.Node) {
 		x.one = f.Kind == yaml.ScalarNode
@@ -102,6 +102,9 @@ func (c *collector) readException(in *context, entry *yaml.Node, x *exception) {
 
 func (c *collector) scalars(in *context, key string, n *yaml.Node) []located {
 	if n.Kind == yaml.ScalarNode {
+		if n.Value == "" {
+			in.fail(ErrYAMLValidate, "key %q of an exception has an empty value", key)
+		}
 		return []located{scalarText(c.page, n)}
 	}
 	if n.Kind != yaml.SequenceNode {
@@ -112,6 +115,9 @@ func (c *collector) scalars(in *context, key string, n *yaml.Node) []located {
 		if e = resolve(e); e.Kind != yaml.ScalarNode {
 			in.fail(ErrYAMLValidate, "key %q of an exception takes a list of single values, not of %ss", key, strings.TrimPrefix(kindName(e), "a "))
 		}
+		if e.Value == "" {
+			in.fail(ErrYAMLValidate, "key %q of an exception has an empty item", key)
+		}
 		out = append(out, scalarText(c.page, e))
 	}
 	return out
@@ -119,6 +125,10 @@ func (c *collector) scalars(in *context, key string, n *yaml.Node) []located {
 
 func (c *collector) exceptionValue(in *context, n *yaml.Node, depth int) exceptionValue {
 	switch {
+	case isNull(n) && depth > 0:
+		in.in("exception value", "", n).fail(ErrCompileCondition, "an exception compares with nothing here: a value is missing")
+	case n.Kind == yaml.ScalarNode && n.Value == "" && !isNull(n):
+		in.in("exception value", "", n).failHint(ErrYAMLValidate, "to compare with an empty text, write '\"\"'", "an exception has an empty value")
 	case n.Kind == yaml.ScalarNode:
 		return exceptionValue{text: scalarText(c.page, n)}
 	case n.Kind != yaml.SequenceNode || depth == 2:
@@ -140,9 +150,7 @@ func (c *collector) exceptions(at *context, n *yaml.Node, r *rule) []*exception 
 			break
 		}
 		if names[x.name] {
-			p := x.context.problem(WarnExceptionNameNotUnique, "exception %q is defined twice in the same rule", x.name)
-			p.Hint = "give it another name"
-			c.warn(p)
+			c.warnTwice(x)
 		}
 		names[x.name] = true
 		c.validate(x, r, x.values)
@@ -151,10 +159,17 @@ func (c *collector) exceptions(at *context, n *yaml.Node, r *rule) []*exception 
 	return out
 }
 
+func (c *collector) warnTwice(x *exception) {
+	p := x.context.problem(WarnExceptionNameNotUnique, "exception %q is defined twice in the same rule", x.name)
+	p.Hint = "give it another name"
+	c.warn(p)
+}
+
 // appendExceptions returns the exceptions of r with those of an item that appends.
 func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exception {
 	out := append([]*exception{}, r.exceptions...)
 	c.copies(at, len(out), 8)
+	given := map[string]bool{}
 	index := make(map[string]int, len(out)) // of the first with a name
 	for i := len(out) - 1; i >= 0; i-- {
 		index[out[i].name] = i
@@ -163,6 +178,10 @@ func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exce
 		if c.errors.full() {
 			break
 		}
+		if given[x.name] {
+			c.warnTwice(x)
+		}
+		given[x.name] = true
 		if !x.listed {
 			c.warn(x.context.problem(WarnAppendNoValues, "exception %q is appended to without values", x.name))
 		}

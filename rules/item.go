@@ -164,6 +164,9 @@ func (c *context) texts(m *yaml.Node, key string, itemType string) (list []*yaml
 	}
 	for _, item := range n.Content {
 		item = resolve(item)
+		if isNull(item) {
+			v.in(itemType, "", item).fail(ErrYAMLValidate, "key %q has an item without a value", key)
+		}
 		if item.Kind != yaml.ScalarNode {
 			v.in(itemType, "", item).fail(ErrYAMLValidate, "key %q takes a list of single values, not of %ss", key, strings.TrimPrefix(kindName(item), "a "))
 		}
@@ -261,7 +264,7 @@ func (c *collector) overrides(at *context, m *yaml.Node, appendable, replaceable
 		}
 		verbs[key] = meant(m, key, appendable)
 		check(func() {
-			at.failHint(ErrYAMLValidate, "say append or replace for it under override", "key %q has no entry under override", key)
+			at.in("overrides", key, resolve(m.Content[i+1])).failHint(ErrYAMLValidate, "say append or replace for it under override", "key %q has no entry under override", key)
 		})
 	}
 	return verbs, ok

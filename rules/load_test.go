@@ -174,7 +174,7 @@ func TestAnErrorHidesNoOtherOfItsItem(t *testing.T) {
 			"an override and what it changes", fine + "- rule: r\n  condition: or evt.type = opne\n  priority: HIHG\n  tags: [a]\n  override: {condition: apend, priority: append}\n",
 			[]string{
 				`10:25: override of "condition" is "apend", want append or replace`, `10:32: key "priority" cannot be appended to; use replace instead`,
-				`6:3: key "tags" has no entry under override; say append or replace for it under override`,
+				`9:9: key "tags" has no entry under override; say append or replace for it under override`,
 				`8:13: no priority "HIHG"; priorities are emergency alert critical error warning notice informational debug`,
 				`7:28: no event type "opne"; did you mean "open"?`,
 			},

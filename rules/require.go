@@ -83,7 +83,7 @@ func (c *collector) pluginVersions(at *context, n *yaml.Node) {
 		}
 		req := pluginRequirement{context: in}
 		in.plugin(entry, &req)
-		if alternatives := get(entry, "alternatives"); alternatives != nil && !isNull(alternatives) {
+		if alternatives := get(entry, "alternatives"); alternatives != nil {
 			if alternatives.Kind != yaml.SequenceNode {
 				in.fail(ErrYAMLValidate, "alternatives takes a list, not %s", kindName(alternatives))
 			}

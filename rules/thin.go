@@ -202,6 +202,7 @@ func (p *page) word(i int, flow bool) int {
 	if !wordStart[p.data[i]] || bytes.HasPrefix(p.data[i:], []byte("...")) {
 		return -1
 	}
+	start := i
 	for i++; i < len(p.data); i++ {
 		if c := p.data[i]; c == ':' {
 			if flow || i+1 >= len(p.data) || !wordByte[p.data[i+1]] {
@@ -210,6 +211,10 @@ func (p *page) word(i int, flow bool) int {
 		} else if !wordByte[c] {
 			break
 		}
+	}
+	switch string(p.data[start:i]) {
+	case "~", "null", "Null", "NULL":
+		return -1 // no text
 	}
 	return i
 }
@@ -348,8 +353,6 @@ func (p *page) appendNodes(nodes []*yaml.Node, start, end int, flow bool) []*yam
 			n.Style = yaml.DoubleQuotedStyle
 		case text[0] == '\'':
 			n.Style = yaml.SingleQuotedStyle
-		case text == "~" || text == "null" || text == "Null" || text == "NULL":
-			n.Tag = "!!null"
 		}
 		n.Line, n.Column = p.position(word)
 		nodes = append(nodes, n)
