@@ -6,7 +6,7 @@
 # tree with changes says so.
 RELEASE ?= $(shell { git describe --tags --exact-match 2>/dev/null | sed -n 's/^v\([0-9].*\)/\1/p' | grep . || \
 	TZ=UTC git log -1 --abbrev=12 --date=format-local:%Y%m%d --format=0.0.0-%cd.g%h; } | \
-	sed "s/$$/$$(git diff --quiet HEAD || echo .dirty)/")
+	sed "$$(git diff --quiet HEAD || echo '/-/!s/$$/-dirty/;t;s/$$/.dirty/')")
 # Every file gets the time of the commit.
 EPOCH   ?= $(shell git log -1 --format=%ct)
 DIST    := .cache/dist
