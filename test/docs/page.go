@@ -62,7 +62,8 @@ func blocks(page string) []block {
 
 // notRun are the words that keep a block from running.
 var notRun = []string{
-	"Needs a cluster", "Needs a host that runs systemd", "Needs podman", "Needs the files of a release", "Needs the package repository", "Needs a cloud account", "Takes minutes", "Not executed",
+	"Needs a cluster", "Needs helm", "Needs kustomize",
+	"Needs a host that runs systemd", "Needs podman", "Needs the files of a release", "Needs the package repository", "Needs a cloud account", "Takes minutes", "Not executed",
 }
 
 // reason says why a block does not run, or nothing.
