@@ -105,6 +105,9 @@ func (r *repeats) start() {
 
 // flush passes on the records that wait.
 func (r *repeats) flush(ctx context.Context, f *folding) {
+	if f.queue.Stats().Items == 0 {
+		return
+	}
 	noWait, cancel := context.WithCancel(ctx)
 	cancel()
 	for {

@@ -195,3 +195,28 @@ func TestPubSubMessagesAreUnwrapped(t *testing.T) {
 	})
 	q.awaitAlerts("a projects/p1/subscriptions/audit")
 }
+
+// FuzzPush checks that whatever is pushed becomes a batch that is no larger than what
+// came, or is refused, and that what is no message is left as it is.
+func FuzzPush(f *testing.F) {
+	for _, seed := range []string{push(`{"a":1}`), push("[1]"), push(""), "{}", `{"message":{},"subscription":"s"}`, `{"message":{"data":"e30=","attributes":1},"subscription":"\u0000"}`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, always := range []bool{false, true} {
+			a, err := pushed([]byte(body), always)
+			if err != nil {
+				if !always {
+					t.Errorf("pushed(%q) = %v", body, err)
+				}
+				continue
+			}
+			if len(a.Batch) > len(body)+len("null") {
+				t.Errorf("pushed(%q) is %d bytes, %q", body, len(a.Batch), a.Batch)
+			}
+			if !a.Final && string(a.Batch) != body {
+				t.Errorf("pushed(%q) is no message, and becomes %q", body, a.Batch)
+			}
+		}
+	})
+}
