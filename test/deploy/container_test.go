@@ -45,9 +45,24 @@ func TestContainersOfTheChart(t *testing.T) {
 	podman(t)
 	id := strings.TrimSpace(run(t, "podman", "pull", "--quiet", "oci-archive:"+imageArchive))
 
-	for _, privileges := range []string{"nonroot", "root", "privileged"} {
-		t.Run("host as "+privileges, func(t *testing.T) {
-			text, err := template(t, "default", "--set", "host.privileges="+privileges)
+	onNode := t.TempDir() // as the kubelet makes it: of root, for others to read
+	if err := os.Chmod(onNode, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const own = `rules.custom={"shop.yaml": "- rule: Sensitive file read by an unexpected program\n  output: a rule of our own\n  override: {output: append}"}`
+	for _, tt := range []struct {
+		name   string
+		values []string
+		output string // what that of the alert ends with
+	}{
+		{"host as nonroot", nil, ")"},
+		{"host as root", []string{"--set", "host.privileges=root"}, ")"},
+		{"host as privileged", []string{"--set", "host.privileges=privileged"}, ")"},
+		{"host with a queue and rules of its own", []string{"--set", "otlp.endpoint=127.0.0.1:1", "--set", "host.queue.volume=emptyDir", "--set-json", own}, "a rule of our own"},
+		{"host as root with a queue on the node", []string{"--set", "otlp.endpoint=127.0.0.1:1", "--set", "host.privileges=root", "--set", "host.queue.volume=hostPath", "--set", "host.queue.hostPath=" + onNode}, ")"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text, err := template(t, "default", tt.values...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,6 +73,7 @@ func TestContainersOfTheChart(t *testing.T) {
 				for line := range strings.Lines(c.alerts()) {
 					var alert struct {
 						Hostname string         `json:"hostname"`
+						Output   string         `json:"output"`
 						Fields   map[string]any `json:"output_fields"`
 					}
 					if err := json.Unmarshal([]byte(line), &alert); err != nil || alert.Fields["fd.name"] != "/etc/shadow" || alert.Fields["proc.exepath"] != "/usr/bin/cat" {
@@ -66,6 +82,9 @@ func TestContainersOfTheChart(t *testing.T) {
 					// The name of the user comes from the node, that of the host from the pod's spec.
 					if alert.Fields["user.name"] != "root" || alert.Hostname != "node-1" {
 						t.Errorf("alert of host %q by user %v, want node-1 and root", alert.Hostname, alert.Fields["user.name"])
+					}
+					if !strings.HasSuffix(alert.Output, tt.output) {
+						t.Errorf("output = %q, want one that ends with %q", alert.Output, tt.output)
 					}
 					return true
 				}
@@ -76,6 +95,9 @@ func TestContainersOfTheChart(t *testing.T) {
 				t.Errorf("the source is degraded:\n%s", c.log())
 			}
 		})
+	}
+	if files, err := os.ReadDir(onNode); err != nil || len(files) == 0 {
+		t.Errorf("queue on the node: %d files, %v; want those of the queue", len(files), err)
 	}
 	t.Run("audit", func(t *testing.T) {
 		text, err := template(t, "audit-only")
@@ -221,6 +243,11 @@ func runContainer(t *testing.T, image string, m *manifest, more ...string) *cont
 				return !slices.ContainsFunc(volume.Secret.Items, func(k corev1.KeyToPath) bool { return k.Key == key })
 			})
 			writePlain(t, source, files, group)
+		case volume.EmptyDir != nil:
+			writePlain(t, source, nil, group)
+			if err := os.Chmod(source, 0o777|os.ModeSetgid); err != nil {
+				t.Fatal(err)
+			}
 		default:
 			t.Fatalf("volume %s: of a kind that this test does not know", mount.Name)
 		}
