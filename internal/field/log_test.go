@@ -18,7 +18,7 @@ func (record) Text(ev *event.Event, part event.LogPart, key string) ([]byte, boo
 func (r record) Severity() (int64, bool) { return r.severity, r.severity != 0 }
 
 func (record) AppendIdentity(dst []byte) []byte { return append(dst, "record"...) }
-func (record) Origin() event.Origin               { return nil }
+func (record) Origin() event.Origin             { return nil }
 
 func TestFieldsOfLogRecords(t *testing.T) {
 	t.Parallel()
