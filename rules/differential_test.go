@@ -599,6 +599,12 @@ func FuzzPlanAgreesWithTheNaiveReading(f *testing.F) {
 			if len(ev.Scratch) != 0 {
 				t.Fatalf("%d bytes of scratch memory are in use after matching", len(ev.Scratch))
 			}
+			alone := set.Alone(ev)
+			for i := range alone.Len() {
+				if r, ok := alone.Rule(i), alone.Decide(i, ev); ok != got[r.Name] {
+					t.Fatalf("rule %s matches by itself: %v, with the others: %v\n%s\nevent %s", r.Name, ok, got[r.Name], y.String(), line)
+				}
+			}
 			n := naive{g.source, object, macros}
 			for i, c := range conds {
 				name := fmt.Sprintf("r%d", i)

@@ -315,7 +315,7 @@ var metrics = []metric{
 	},
 	{
 		name: "windhover.rule.time", unit: "s", kind: counterDouble,
-		doc:  "Time that the condition of a rule takes by itself, for the 50 rules that take most; `other` for the rest. Estimated: about one event in 1,024 is measured, for 16 rules.",
+		doc:  "Time that the condition of a rule takes by itself, for the 50 rules that take most; `other` for the rest. Estimated: about one event in 1,024 is measured, for up to 8 rules.",
 		keys: []attribute.Key{keySource, keyRule},
 		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
 			for _, c := range s.Costs {

@@ -21,6 +21,9 @@ func (w *Worker) Match(ev *event.Event) []*rules.Rule {
 	w.ledger.Delivered(ev.Type)
 	w.ledger.Evaluated(ev.Type)
 	w.matches = w.set.AppendMatches(w.matches[:0], ev)
+	if w.num == w.measured {
+		w.measure(ev)
+	}
 	if w.counts && len(w.matches) > 0 {
 		w.settle(ev)
 	}

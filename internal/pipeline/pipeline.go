@@ -29,6 +29,8 @@ type Settings struct {
 	Fold *fold.Folder
 	// Redact replaces secrets; nil: it does not.
 	Redact *redact.Redactor
+	// Clock is what the cost of rules is measured with; nil: the monotonic clock.
+	Clock func() time.Duration
 }
 
 // Worker handles events on one goroutine, which ends with Close.
@@ -44,11 +46,13 @@ type Worker struct {
 	matches    []*rules.Rule
 	outcomes   []correlate.Outcome
 	num        uint64
+	measured   uint64 // num of the next event that rules are measured with
+	meter      meter
 }
 
 // NewWorker returns a worker. Only one goroutine may use it.
 func NewWorker(s Settings) *Worker {
-	w := &Worker{settings: s, ledger: s.Ledger.Worker(), matches: make([]*rules.Rule, 0, 64)}
+	w := &Worker{settings: s, ledger: s.Ledger.Worker(), matches: make([]*rules.Rule, 0, 64), measured: untilMeasured(), meter: newMeter(s.Clock)}
 	if s.Fold != nil {
 		w.fold = s.Fold.Worker()
 	}

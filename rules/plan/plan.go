@@ -30,6 +30,15 @@ type Condition struct {
 type Program struct {
 	// byType holds the conditions that an event of a type may satisfy; nil: none.
 	byType [event.MaxTypes]*node
+	// alone holds the same conditions, each by itself.
+	alone [event.MaxTypes][]Single
+}
+
+// Single is a condition that shares nothing with others: what it takes to decide it is
+// what it would take if it were the only one.
+type Single struct {
+	Match Matcher
+	Cond  int // its position in what was compiled
 }
 
 // Compile plans conds. Program refers to them by their position.
@@ -37,15 +46,29 @@ func Compile(conds []Condition) *Program {
 	p := &Program{}
 	b := newBuilder()
 	marks := typeMarks(conds)
-	same := map[string]*node{} // types that no condition tells apart share their plan
-	for t := range event.NumTypes() {
-		sig := signature(event.Type(t), conds, marks)
-		n, ok := same[sig]
+	same := map[string]event.Type{} // types that no condition tells apart share their plan
+	var as [event.MaxTypes]event.Type
+	var todos [event.MaxTypes][]todo
+	for t := range event.Type(event.NumTypes()) {
+		sig := signature(t, conds, marks)
+		first, ok := same[sig]
 		if !ok {
-			n = b.program(conds, event.Type(t))
-			same[sig] = n
+			first = t
+			same[sig] = t
+			todos[t] = b.todos(conds, t)
+			if len(todos[t]) > 0 {
+				p.byType[t] = b.node(slices.Clone(todos[t]))
+			}
 		}
-		p.byType[t] = n
+		as[t] = first
+		p.byType[t] = p.byType[first]
+	}
+	// Afterwards, so that what matches lies together in memory.
+	for t := range event.Type(event.NumTypes()) {
+		if as[t] == t {
+			p.alone[t] = b.alone(todos[t])
+		}
+		p.alone[t] = p.alone[as[t]]
 	}
 	return p
 }
@@ -84,6 +107,10 @@ func unique(s []int32) int {
 	}
 	return n
 }
+
+// Alone returns the conditions that an event of type t may satisfy, each by itself. The
+// caller must not change it.
+func (p *Program) Alone(t event.Type) []Single { return p.alone[t] }
 
 // Wants reports whether any condition may hold for events of type t.
 func (p *Program) Wants(t event.Type) bool { return p.byType[t] != nil }
@@ -278,9 +305,9 @@ func newBuilder() *builder {
 	}
 }
 
-// program returns the node of every condition that an event of type t may satisfy, or
-// nil if there is none.
-func (b *builder) program(conds []Condition, t event.Type) *node {
+// todos returns what there is to decide of every condition that an event of type t may
+// satisfy.
+func (b *builder) todos(conds []Condition, t event.Type) []todo {
 	f := folder{t: &t, done: map[ir.Expr]ir.Expr{}}
 	var todos []todo
 	for i, c := range conds {
@@ -300,10 +327,16 @@ func (b *builder) program(conds []Condition, t event.Type) *node {
 		}
 		todos = append(todos, td)
 	}
-	if len(todos) == 0 {
-		return nil
+	return todos
+}
+
+// alone returns what decides each of todos by itself.
+func (b *builder) alone(todos []todo) []Single {
+	alone := make([]Single, len(todos))
+	for i, td := range todos {
+		alone[i] = Single{allOf(b.each(td.conj, true)), int(td.cond)}
 	}
-	return b.node(todos)
+	return alone
 }
 
 func conjuncts(dst []ir.Expr, x ir.Expr) []ir.Expr {
