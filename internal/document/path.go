@@ -25,6 +25,7 @@ type step struct {
 	kind  stepKind
 	key   string
 	index int
+	loose bool // what is no array counts as the element
 }
 
 type stepKind uint8
@@ -83,8 +84,12 @@ func (p *Path) then(s step) *Path {
 //	spec.containers[0].image
 //	annotations["authorization.k8s.io/decision"]
 //
+//	spec.containers[]?.image
+//
 // Keys are joined by dots. What is in brackets is the index of an element, a key in
-// quotes, or nothing: every element. The empty expression is the whole document.
+// quotes, or nothing: every element. With a question mark after the brackets, what is no
+// array stands for its element, and arrays in an array are taken apart, too. The empty
+// expression is the whole document.
 func CompilePath(expr string) (*Path, error) {
 	p := RootPath()
 	for i := 0; i < len(expr); {
@@ -107,14 +112,18 @@ func CompilePath(expr string) (*Path, error) {
 			if !ok {
 				return nil, fmt.Errorf("compile path %q: offset %d: [ has no ]", expr, i)
 			}
+			loose := strings.HasPrefix(inside[len(index)+1:], "?")
+			if loose {
+				i++
+			}
 			if index == "" {
-				p = p.then(step{kind: stepEach})
+				p = p.then(step{kind: stepEach, loose: loose})
 			} else {
 				n, ok := parseIndex(index)
 				if !ok {
 					return nil, fmt.Errorf("compile path %q: offset %d: %q is no index; a key in brackets takes quotes", expr, i+1, index)
 				}
-				p = p.then(step{kind: stepIndex, index: n})
+				p = p.then(step{kind: stepIndex, index: n, loose: loose})
 			}
 			i += len(index) + 2
 			continue
@@ -236,6 +245,8 @@ func (s *step) from(v Value) Value {
 	switch {
 	case s.kind == stepKey, s.kind == stepToken && v.Kind() != Array:
 		return v.Get(s.key)
+	case s.loose && v.Kind() != Array:
+		return v
 	default:
 		return v.Index(s.index)
 	}
@@ -244,9 +255,16 @@ func (s *step) from(v Value) Value {
 // spread appends to d.found what steps lead to from v.
 func (d *Document) spread(v Value, steps []step) {
 	for i := range steps {
-		if steps[i].kind == stepEach {
+		if s := &steps[i]; s.kind == stepEach {
+			if s.loose && v.Kind() != Array {
+				continue
+			}
+			rest := steps[i+1:]
+			if s.loose {
+				rest = steps[i:] // for arrays in the array
+			}
 			for e := v.Elements(); e.Next(); {
-				d.spread(e.Value(), steps[i+1:])
+				d.spread(e.Value(), rest)
 			}
 			return
 		}

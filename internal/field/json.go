@@ -26,10 +26,12 @@ type row struct {
 	// the first "[]" in it.
 	path string
 	doc  string
-	// Exactly one is set: one reads the first value, each every value (a list); number
-	// reads an unsigned number; key makes the reading for one argument.
+	// Exactly one is set: one reads the first value, each every value (a list), all the
+	// values together (a list); number reads an unsigned number; key makes the reading for
+	// one argument.
 	one    func(*event.Event, document.Value) ([]byte, bool)
 	each   func(*event.Event, [][]byte, document.Value) [][]byte
+	all    func(*event.Event, [][]byte, []document.Value) [][]byte
 	number func(*event.Event, document.Value) (int64, bool)
 	key    func(arg string) func(*event.Event, document.Value) ([]byte, bool)
 
@@ -117,6 +119,14 @@ func (r row) read(f *Field, path, gate *document.Path) {
 			}
 			return r.number(ev, v)
 		}
+	case r.all != nil:
+		f.Match = MatchList
+		f.AppendText = func(ev *event.Event, dst [][]byte) [][]byte {
+			if in(ev) {
+				dst = r.all(ev, dst, ev.Doc.FindAll(path))
+			}
+			return dst
+		}
 	case r.each != nil:
 		f.Match = MatchList
 		f.AppendText = func(ev *event.Event, dst [][]byte) [][]byte {
@@ -148,6 +158,9 @@ func text(_ *event.Event, v document.Value) ([]byte, bool) {
 
 // rawText is text, but null reads null.
 func rawText(_ *event.Event, v document.Value) ([]byte, bool) { return v.Text(), true }
+
+// rawTexts is texts, but null reads null.
+func rawTexts(_ *event.Event, dst [][]byte, v document.Value) [][]byte { return append(dst, v.Text()) }
 
 // onlyString reads a string; other values are none.
 func onlyString(_ *event.Event, v document.Value) ([]byte, bool) {

@@ -26,7 +26,7 @@ const podAudit = `{
 		"spec": {
 			"runAsGroup": 5, "ports": [{"port": 80}],
 			"containers": [
-				{"image": "host:5000/a@sha256:0", "args": ["--port", "80", {"x": 1}], "runAsUser": 7, "ports": [{"containerPort": 80}, {"hostPort": 0, "containerPort": 443}, {}]},
+				{"image": "host:5000/a@sha256:0", "args": ["--port", "80"], "runAsUser": 7, "ports": [{"containerPort": 80}, {"hostPort": 0, "containerPort": 443}, {}]},
 				{"image": "b@sha256:1", "args": [], "securityContext": {"privileged": true, "capabilities": {"add": ["ALL", "NET_ADMIN"]}}}
 			],
 			"volumes": [{"name": "v", "hostPath": {"path": "/var/lib/x"}}, {"secret": {}, "name": "w"}]
@@ -40,7 +40,7 @@ func TestKubernetesAuditFieldReads(t *testing.T) {
 		name, field string
 		want        any // nil: missing
 	}{
-		{"null is no value", "ka.verb", nil},
+		{"null reads null", "ka.verb", "null"},
 		{"the first value of a parameter", "ka.uri.param[command]", "cat"},
 		{"a parameter without a value", "ka.uri.param[tty]", ""},
 		{"a parameter whose first value is badly escaped", "ka.uri.param[a b]", "c d"},
@@ -51,8 +51,8 @@ func TestKubernetesAuditFieldReads(t *testing.T) {
 		{"the pod of a response", "ka.target.pod.name", "q"},
 		{"an image up to its first colon", "ka.req.pod.containers.image.repository", []any{"host", "b"}},
 		{"the first image", "ka.req.container.image.repository", "host"},
-		{"arguments of each container", "ka.req.pod.containers.args", []any{`--port 80 {"x":1}`, ""}},
-		{"arguments of one container", "ka.req.pod.containers.args[0]", []any{`--port 80 {"x":1}`}},
+		{"arguments of each container", "ka.req.pod.containers.args", []any{"--port 80", ""}},
+		{"arguments of one container", "ka.req.pod.containers.args[0]", []any{"--port 80"}},
 		{"a container that is not there", "ka.req.pod.containers.args[2]", nil},
 		{"ports of the host before ports of the container", "ka.req.pod.containers.host_port", []any{"80", "0"}},
 		{"capabilities as JSON", "ka.req.pod.containers.add_capabilities", []any{`["ALL","NET_ADMIN"]`}},
@@ -182,5 +182,41 @@ func TestDocumentFieldsDoNotAllocate(t *testing.T) {
 	}
 	if got != 0 {
 		t.Errorf("reading every field: %v allocations, want 0", got)
+	}
+}
+
+func TestKubernetesAuditFieldsOfOddDocuments(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, spec, field string
+		want              any // nil: missing
+	}{
+		{"one container that is no list", `{"containers": {"name": "a", "image": "x:1"}}`, "ka.req.pod.containers.image", []any{"x:1"}},
+		{"the first of what is no list", `{"containers": {"name": "a", "image": "x:1"}}`, "ka.req.container.image.repository", "x"},
+		{"containers in a list in the list", `{"containers": [[{"name": "a"}, {"name": "b"}], {"name": "c"}]}`, "ka.req.pod.containers.name", []any{"a", "b", "c"}},
+		{"a container without a name", `{"containers": [{"name": "a"}, {"image": "x"}]}`, "ka.req.pod.containers.name", nil},
+		{"a container that is null", `{"containers": [{"name": "a"}, null]}`, "ka.req.pod.containers.name", nil},
+		{"a container without a setting", `{"containers": [{"securityContext": {"privileged": true}}, {}]}`, "ka.req.pod.containers.privileged", []any{"true"}},
+		{"a setting that is null", `{"containers": [{"securityContext": {"privileged": null}}]}`, "ka.req.pod.containers.privileged", []any{"null"}},
+		{"an image that is no text", `{"containers": [{"image": {"a": 1}}]}`, "ka.req.pod.containers.image.repository", []any{`{"a"`}},
+		{"an argument that is no text", `{"containers": [{"args": ["a"]}, {"args": ["b", 1]}]}`, "ka.req.pod.containers.args", nil},
+		{"arguments that are text", `{"containers": [{"args": "a b"}]}`, "ka.req.pod.containers.args", nil},
+		{"no arguments beside some", `{"containers": [{"args": []}, {}, {"args": ["a", "b"]}]}`, "ka.req.pod.containers.args", []any{"", "a b"}},
+		{"ports that are no list", `{"containers": [{"ports": [{"hostPort": 1}]}, {"ports": null}]}`, "ka.req.pod.containers.host_port", nil},
+		{"a port of the host that is null", `{"containers": [{"ports": [{"hostPort": null, "containerPort": 2}]}]}`, "ka.req.pod.containers.host_port", []any{"null"}},
+		{"a volume that is no list", `{"volumes": {"name": "v", "hostPath": {"path": "/x"}}}`, "ka.req.pod.volumes.hostpath", []any{"/x"}},
+		{"containers that are empty", `{"containers": []}`, "ka.req.pod.containers.name", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f, err := Lookup(tt.field, K8sAudit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ev := documentEvent(t, `{"auditID": "1", "requestObject": {"spec": `+tt.spec+`}}`)
+			if diff := cmp.Diff(tt.want, answer(f, ev)); diff != "" {
+				t.Errorf("%s of %s (-want +got):\n%s", tt.field, tt.spec, diff)
+			}
+		})
 	}
 }
