@@ -24,11 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var updateGolden bool
-
-func init() {
-	flag.BoolVar(&updateGolden, "update", false, "write the golden files")
-}
+var updateGolden = flag.CommandLine.Bool("update", false, "write the golden files")
 
 const (
 	repository = "../.."
@@ -205,7 +201,7 @@ func (m *manifest) workloads() []*workload {
 // golden compares got with a file, or writes the file with -update.
 func golden(tb testing.TB, file, got string) {
 	tb.Helper()
-	if updateGolden {
+	if *updateGolden {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			tb.Fatal(err)
 		}

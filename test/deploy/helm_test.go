@@ -348,6 +348,30 @@ func contents(tb testing.TB, pattern string) map[string]string {
 	return out
 }
 
+// TestPackageIsTheChart: what helm package makes holds the files that the chart links to.
+func TestPackageIsTheChart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if out, err := output(t, tool(t, "helm"), "package", chart, "--destination", dir); err != nil {
+		t.Fatalf("helm package: %v\n%s", err, out)
+	}
+	packages, err := filepath.Glob(dir + "/windhover-*.tgz")
+	if err != nil || len(packages) != 1 {
+		t.Fatalf("helm package made %q, %v; want one file", packages, err)
+	}
+	want, err := template(t, "everything")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := output(t, tool(t, "helm"), "template", "wh", packages[0], "-n", "security", "-f", "testdata/values/everything.yaml")
+	if err != nil {
+		t.Fatalf("helm template %s: %v", packages[0], err)
+	}
+	if diff := cmp.Diff(madeAnew.ReplaceAllString(want, ""), madeAnew.ReplaceAllString(got, "")); diff != "" {
+		t.Errorf("manifest of the package (-chart +package):\n%s", diff)
+	}
+}
+
 func TestPrometheusReadsTheRulesOfTheChart(t *testing.T) {
 	t.Parallel()
 	text, err := template(t, "everything")
