@@ -95,6 +95,20 @@ func metricLabels(tb testing.TB) map[string][]string {
 	return table
 }
 
+// knownMetrics returns what expressions may ask for: metrics of Windhover and of
+// exporters, and what the rules record.
+func knownMetrics(tb testing.TB) map[string][]string {
+	tb.Helper()
+	known := metricLabels(tb)
+	maps.Copy(known, upstreamMetrics)
+	for _, r := range prometheusRules(tb) {
+		if r.Record != "" {
+			known[r.Record] = []string{"source", "lane", "priority", "exporter", "signal"}
+		}
+	}
+	return known
+}
+
 // expressionProblems says what is wrong with an expression: that it does not parse, or
 // the metrics and labels in it that nothing has. Any metric of known may have the
 // labels that Prometheus adds.
@@ -147,13 +161,7 @@ func expressionProblems(expr string, known map[string][]string) []string {
 
 func TestPrometheusRulesUseMetricsThatExist(t *testing.T) {
 	t.Parallel()
-	rules, known := prometheusRules(t), metricLabels(t)
-	maps.Copy(known, upstreamMetrics)
-	for _, r := range rules {
-		if r.Record != "" {
-			known[r.Record] = []string{"source", "lane", "priority", "exporter", "signal"}
-		}
-	}
+	rules, known := prometheusRules(t), knownMetrics(t)
 	used := map[string]bool{}
 	for _, r := range rules {
 		for _, p := range expressionProblems(r.Expr, known) {
@@ -233,6 +241,27 @@ func TestEveryPrometheusAlertIsWholeAndHasItsRunbook(t *testing.T) {
 	}
 	if !t.Failed() {
 		peer.Claim(t, "prometheus: each of the %d alerts has a severity, a summary, a description and a runbook section", alerts)
+	}
+}
+
+func TestRunbooksAskForWhatExists(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(peer.Root(), "docs", "runbooks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, asked := knownMetrics(t), 0
+	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(string(text), -1) {
+		if !strings.Contains(m[1], "windhover_") && !strings.Contains(m[1], "otelcol_") {
+			continue // not about a metric of ours
+		}
+		asked++
+		for _, p := range expressionProblems(m[1], known) {
+			t.Errorf("docs/runbooks.md: %s: %s", m[1], p)
+		}
+	}
+	if asked == 0 {
+		t.Error("docs/runbooks.md asks for nothing")
 	}
 }
 
