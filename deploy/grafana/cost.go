@@ -39,7 +39,7 @@ func cost() dashboard {
 					[]query{{promql: `sum(rate(windhover_syscall_filtered_total{*}[$__rate_interval])) / sum(rate(windhover_syscall_calls_total{*}[$__rate_interval]))`, now: true}},
 				},
 				{
-					"Time in rules", "CPU that evaluating conditions takes, of all instances together.",
+					"Time in rules", "CPU that conditions take, each by itself, of all instances together: an estimate, and more than it is, since what rules share is charged to each of them.",
 					at{20, 0, 4, 3},
 					number{unit: cores, levels: plain},
 					[]query{{promql: `sum(rate(windhover_rule_time_seconds_total{*}[$__rate_interval]))`, now: true}},
@@ -67,7 +67,7 @@ func cost() dashboard {
 			}},
 			{"Rules", []panel{
 				{
-					"CPU by rule", "Rules whose conditions take most, from a sample of the events. other is all rules beyond the fifty that cost most.",
+					"CPU by rule", "Rules whose conditions take most, each by itself, estimated from about one event in 1,024. other is all rules beyond the fifty that cost most.",
 					at{0, 0, 12, 9},
 					bars{unit: cores, levels: plain},
 					[]query{{promql: `topk(12, sum by (security_rule_name) (` + grown(`windhover_rule_time_seconds_total{*}`) + `) / $__range_s > 0)`, legend: "{{security_rule_name}}", now: true}},
