@@ -117,7 +117,10 @@ func (p *pass) text(name, s string) string {
 	return out
 }
 
-func (p *pass) match(name, s string) string {
+// match replaces what patterns find in s, or in the queries of URLs in it.
+func (p *pass) match(name, s string) string { return p.queries(name, p.patterns(name, s)) }
+
+func (p *pass) patterns(name, s string) string {
 	for found := p.r.index.candidates(s); found != 0; found &= found - 1 {
 		s = builtin[bits.TrailingZeros64(found)].replace(s)
 	}
