@@ -344,6 +344,12 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	in := Admission{Batch: *buf}
 	if h.settings.Admit != nil {
+		// What a body is turned into is no larger, but may stand beside it.
+		if !h.inflight.take(int64(len(*buf))) {
+			h.unread(w, r, errNoMemory)
+			return
+		}
+		defer h.inflight.give(int64(len(*buf)))
 		if in, err = h.settings.Admit(r, *buf); err != nil {
 			status := http.StatusBadRequest
 			if e, ok := errors.AsType[*StatusError](err); ok {

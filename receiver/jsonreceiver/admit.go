@@ -105,13 +105,37 @@ func payload(r *http.Request, body []byte) ([]byte, error) {
 		if !ok {
 			continue
 		}
-		text, err := url.QueryUnescape(string(value))
+		text, err := unescape(value)
 		if err != nil {
 			return nil, refused("payload: " + err.Error())
 		}
-		return []byte(text), nil
+		return text, nil
 	}
 	return nil, refused("the form has no payload")
+}
+
+// unescape returns what a value of a form stands for, in the memory of the value.
+func unescape(b []byte) ([]byte, error) {
+	n := 0
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		switch c {
+		case '+':
+			c = ' '
+		case '%':
+			if i+2 >= len(b) {
+				return nil, url.EscapeError(b[i:])
+			}
+			if _, err := hex.Decode(b[i:i+1], b[i+1:i+3]); err != nil {
+				return nil, url.EscapeError(b[i : i+3])
+			}
+			c = b[i]
+			i += 2
+		}
+		b[n] = c
+		n++
+	}
+	return b[:n], nil
 }
 
 const (

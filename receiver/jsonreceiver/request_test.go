@@ -196,6 +196,20 @@ func TestPubSubMessagesAreUnwrapped(t *testing.T) {
 	q.awaitAlerts("a projects/p1/subscriptions/audit")
 }
 
+// FuzzUnescape compares with the standard library.
+func FuzzUnescape(f *testing.F) {
+	for _, seed := range []string{"", "a+b", "%7B%22a%22%3A1%7D", "%", "%4", "%zz", "a%2", "%%%", "ü%c3%bc"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		want, wantErr := url.QueryUnescape(text)
+		got, err := unescape([]byte(text))
+		if string(got) != want || (err == nil) != (wantErr == nil) {
+			t.Errorf("unescape(%q) = %q, %v; want %q, %v", text, got, err, want, wantErr)
+		}
+	})
+}
+
 // FuzzPush checks that whatever is pushed becomes a batch that is no larger than what
 // came, or is refused, and that what is no message is left as it is.
 func FuzzPush(f *testing.F) {
