@@ -85,7 +85,7 @@ func TestShrinkKeepsFlatColors(t *testing.T) {
 				c = color.RGBA{uint8(x), uint8(y), 200, 255}
 			}
 			if y > 200 {
-				c = color.RGBA{200, 48, 60, 255}
+				c = color.RGBA{203, 48, 60, 255}
 			}
 			from.Set(x, y, c)
 		}

@@ -19,9 +19,10 @@ func Shrink(picture []byte) ([]byte, error) {
 	}
 	bounds := from.Bounds()
 	counts := map[color.RGBA]int{}
+	round := func(v uint32) uint8 { return uint8(v>>8)&^3 | uint8(v>>14) } // 64 steps; black and white stay
 	at := func(x, y int) color.RGBA {
 		r, g, b, _ := from.At(x, y).RGBA()
-		return color.RGBA{uint8(r>>8) &^ 3, uint8(g>>8) &^ 3, uint8(b>>8) &^ 3, 255}
+		return color.RGBA{round(r), round(g), round(b), 255}
 	}
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
 		for x := bounds.Min.X; x < bounds.Max.X; x++ {
@@ -33,9 +34,6 @@ func Shrink(picture []byte) ([]byte, error) {
 	})
 	var palette color.Palette
 	for _, c := range order[:min(len(order), 256)] {
-		if c.R >= 252 && c.G >= 252 && c.B >= 252 {
-			c = color.RGBA{255, 255, 255, 255}
-		}
 		palette = append(palette, c)
 	}
 	index := map[color.RGBA]uint8{}
