@@ -539,7 +539,7 @@ func (c *context) priority(node *yaml.Node) Priority {
 		if hint == "" {
 			hint = "priorities are " + strings.Join(words, " ")
 		}
-		c.in("rule priority", "", node).failHint(ErrYAMLValidate, hint, "no priority %q", node.Value)
+		c.in("rule priority", "", node).failHint(hint, "no priority %q", node.Value)
 	}
 	return p
 }

@@ -173,7 +173,7 @@ func within(in *context, n *yaml.Node) time.Duration {
 		if _, ok := unsigned(node.Value); ok {
 			hint = fmt.Sprintf("write %ss", node.Value)
 		}
-		v.failHint(ErrYAMLValidate, hint, "key \"within\" takes a duration, not %q", node.Value)
+		v.failHint(hint, "key \"within\" takes a duration, not %q", node.Value)
 	}
 	if d < minWithin || d > maxWithin {
 		v.fail(ErrYAMLValidate, "key \"within\" takes a duration from %v to %v, not %v", minWithin, maxWithin, d)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -128,7 +129,7 @@ func (c *collector) exceptionValue(in *context, n *yaml.Node, depth int) excepti
 	case isNull(n) && depth > 0:
 		in.in("exception value", "", n).fail(ErrCompileCondition, "an exception compares with nothing here: a value is missing")
 	case n.Kind == yaml.ScalarNode && n.Value == "" && !isNull(n):
-		in.in("exception value", "", n).failHint(ErrYAMLValidate, "to compare with an empty text, write '\"\"'", "an exception has an empty value")
+		in.in("exception value", "", n).failHint("to compare with an empty text, write '\"\"'", "an exception has an empty value")
 	case n.Kind == yaml.ScalarNode:
 		return exceptionValue{text: scalarText(c.page, n)}
 	case n.Kind != yaml.SequenceNode || depth == 2:
@@ -171,8 +172,8 @@ func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exce
 	c.copies(at, len(out), 8)
 	given := map[string]bool{}
 	index := make(map[string]int, len(out)) // of the first with a name
-	for i := len(out) - 1; i >= 0; i-- {
-		index[out[i].name] = i
+	for i, x := range slices.Backward(out) {
+		index[x.name] = i
 	}
 	for _, x := range c.readExceptions(at, n) {
 		if c.errors.full() {

@@ -181,9 +181,7 @@ func (in *inspected) items(l *list) (items, lists []string) {
 			continue
 		}
 		lists = append(lists, other.name)
-		for _, item := range other.items {
-			items = append(items, item)
-		}
+		items = append(items, other.items...)
 	}
 	return items, lists
 }

@@ -77,9 +77,9 @@ func (c *context) fail(code Code, format string, args ...any) {
 	panic(stop{c.problem(code, format, args...)})
 }
 
-// failHint is fail with advice.
-func (c *context) failHint(code Code, hint, format string, args ...any) {
-	p := c.problem(code, format, args...)
+// failHint ends the reading of the item with advice: its structure is wrong.
+func (c *context) failHint(hint, format string, args ...any) {
+	p := c.problem(ErrYAMLValidate, format, args...)
 	p.Hint = hint
 	panic(stop{p})
 }
@@ -160,7 +160,7 @@ func (c *context) texts(m *yaml.Node, key string, itemType string) (list []*yaml
 	}
 	v := c.in("value for", key, n)
 	if n.Kind != yaml.SequenceNode {
-		v.failHint(ErrYAMLValidate, "write ["+strings.TrimSpace(n.Value)+"]", "key %q takes a list, not %s", key, kindName(n))
+		v.failHint("write ["+strings.TrimSpace(n.Value)+"]", "key %q takes a list, not %s", key, kindName(n))
 	}
 	for _, item := range n.Content {
 		item = resolve(item)
@@ -246,7 +246,7 @@ func (c *collector) overrides(at *context, m *yaml.Node, appendable, replaceable
 			case value.Kind != yaml.ScalarNode || v != verbAppend && v != verbReplace:
 				oc.in("value for", key.Value, value).fail(ErrYAMLValidate, "override of %q is %q, want append or replace", key.Value, value.Value)
 			case v == verbAppend && !slices.Contains(appendable, key.Value):
-				kc.failHint(ErrYAMLValidate, "use replace instead", "key %q cannot be appended to", key.Value)
+				kc.failHint("use replace instead", "key %q cannot be appended to", key.Value)
 			case v == verbReplace && !slices.Contains(replaceable, key.Value):
 				kc.fail(ErrYAMLValidate, "key %q cannot be replaced", key.Value)
 			}
@@ -264,7 +264,7 @@ func (c *collector) overrides(at *context, m *yaml.Node, appendable, replaceable
 		}
 		verbs[key] = meant(m, key, appendable)
 		check(func() {
-			at.in("overrides", key, resolve(m.Content[i+1])).failHint(ErrYAMLValidate, "say append or replace for it under override", "key %q has no entry under override", key)
+			at.in("overrides", key, resolve(m.Content[i+1])).failHint("say append or replace for it under override", "key %q has no entry under override", key)
 		})
 	}
 	return verbs, ok

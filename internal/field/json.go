@@ -159,26 +159,13 @@ func text(_ *event.Event, v document.Value) ([]byte, bool) {
 // rawText is text, but null reads null.
 func rawText(_ *event.Event, v document.Value) ([]byte, bool) { return v.Text(), true }
 
-// rawTexts is texts, but null reads null.
+// rawTexts reads one element of a list as rawText does.
 func rawTexts(_ *event.Event, dst [][]byte, v document.Value) [][]byte { return append(dst, v.Text()) }
-
-// onlyString reads a string; other values are none.
-func onlyString(_ *event.Event, v document.Value) ([]byte, bool) {
-	return v.Text(), v.Kind() == document.String
-}
 
 // always reads s wherever there is a value.
 func always(s string) func(*event.Event, document.Value) ([]byte, bool) {
 	b := []byte(s)
 	return func(*event.Event, document.Value) ([]byte, bool) { return b, true }
-}
-
-// texts reads one element of a list as text does.
-func texts(_ *event.Event, dst [][]byte, v document.Value) [][]byte {
-	if v.Kind() == document.Null {
-		return dst
-	}
-	return append(dst, v.Text())
 }
 
 var textTrue, textFalse = []byte("true"), []byte("false")

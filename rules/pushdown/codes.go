@@ -67,7 +67,8 @@ var ownCodes = map[int]string{
 var codeNames = sync.OnceValue(func() (t struct {
 	index  map[string]int
 	counts []int
-}) {
+},
+) {
 	var counts []int
 	for n := range ownCodes {
 		counts = append(counts, n)
