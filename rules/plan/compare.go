@@ -250,18 +250,48 @@ func (b *builder) oneOfTexts(t *ir.Texts) func([]byte) bool {
 		}
 		set, ok := b.sets[part]
 		if !ok {
-			set = make(map[string]struct{}, len(values))
-			for _, s := range values {
-				set[s] = struct{}{}
-			}
+			set = newTextSet(values)
 			b.sets[part] = set
 		}
-		tests = append(tests, func(v []byte) bool {
-			_, ok := set[string(v)]
-			return ok
-		})
+		tests = append(tests, set.test())
 	}
 	return combine(ir.AnyOf, tests)
+}
+
+// textSet is a set of texts. Most texts that are looked for are not in it, and most of
+// those are told by their last byte and length, which costs less than to hash them.
+type textSet struct {
+	texts map[string]struct{}
+	// ends has, by the lower bits of the last byte, a bit for each length, those from 63
+	// on sharing one.
+	ends [64]uint64
+	void bool // the empty text is in the set
+}
+
+func newTextSet(texts []string) *textSet {
+	t := &textSet{texts: make(map[string]struct{}, len(texts))}
+	for _, s := range texts {
+		t.texts[s] = struct{}{}
+		if s == "" {
+			t.void = true
+			continue
+		}
+		t.ends[s[len(s)-1]%64] |= 1 << min(len(s), 63)
+	}
+	return t
+}
+
+func (t *textSet) test() func(v []byte) bool {
+	return func(v []byte) bool {
+		if len(v) == 0 {
+			return t.void
+		}
+		if t.ends[v[len(v)-1]%64]&(1<<min(len(v), 63)) == 0 {
+			return false
+		}
+		_, ok := t.texts[string(v)]
+		return ok
+	}
 }
 
 // text returns v as a string that shares its memory: it must not be kept.

@@ -291,7 +291,7 @@ type todo struct {
 // builder makes nodes and matchers, and makes what is equal once.
 type builder struct {
 	matchers map[string]Matcher
-	sets     map[*ir.Texts]map[string]struct{}
+	sets     map[*ir.Texts]*textSet
 	paths    map[*ir.Texts]*pathTree
 	keys     map[ir.Expr]string
 }
@@ -299,7 +299,7 @@ type builder struct {
 func newBuilder() *builder {
 	return &builder{
 		matchers: map[string]Matcher{},
-		sets:     map[*ir.Texts]map[string]struct{}{},
+		sets:     map[*ir.Texts]*textSet{},
 		paths:    map[*ir.Texts]*pathTree{},
 		keys:     map[ir.Expr]string{},
 	}
