@@ -12,7 +12,7 @@ import (
 // output names them or not: who did what to which object, where.
 var factNames = map[string][]string{
 	"syscall": {
-		"user.name", "fs.path.name", "container.full_id", "container.name", "container.image.repository",
+		"user.name", "fs.path.name", "container.name", "container.image.repository",
 		"container.image.tag", "container.image.digest", "k8s.ns.name", "k8s.pod.name", "k8s.pod.uid",
 	},
 	"k8s_audit": {

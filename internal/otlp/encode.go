@@ -60,7 +60,6 @@ var facts = map[string]struct {
 }{
 	"user.name":                  {"process.user.name", false},
 	"fs.path.name":               {"file.path", false},
-	"container.full_id":          {"container.id", true},
 	"container.name":             {"container.name", true},
 	"container.image.repository": {"container.image.name", true},
 	"container.image.tag":        {"container.image.tags", true},
@@ -162,8 +161,11 @@ func groupOf(a *alert.Alert) string {
 	if a.Source != nil {
 		key = append(key, a.Source.Host...)
 	}
-	if a.Image != nil && len(a.Image.ContainerID) > 0 {
-		key = append(append(key, 0), a.Image.ContainerID...)
+	if onHost(a) {
+		return string(key)
+	}
+	if a.Image != nil {
+		key = append(append(key, 0), a.Image.ContainerFullID...)
 	}
 	for i := range a.Facts {
 		if f := &a.Facts[i]; facts[f.Name].resource {
@@ -174,9 +176,16 @@ func groupOf(a *alert.Alert) string {
 	return string(key)
 }
 
+// onHost says whether a is about a process in no container. What the fields of rules call
+// the container of such a one, "host", is no container.
+func onHost(a *alert.Alert) bool { return a.Image != nil && len(a.Image.ContainerID) == 0 }
+
 func putContainer(m pcommon.Map, a *alert.Alert) {
-	if a.Image != nil && len(a.Image.ContainerID) > 0 {
-		m.PutStr("container.id", text(string(a.Image.ContainerID)))
+	if onHost(a) {
+		return
+	}
+	if a.Image != nil {
+		m.PutStr("container.id", text(string(a.Image.ContainerFullID)))
 	}
 	w := attributes{m: m}
 	for i := range a.Facts {
@@ -271,6 +280,12 @@ func ruleUUID(source, name string) string {
 	return u.String()
 }
 
+// containerStatus says why the name, the image and the pod of a container are missing;
+// nothing where they are not.
+var containerStatus = map[event.ContainerStatus]string{
+	event.ContainerPending: "pending", event.ContainerUnknown: "unknown",
+}
+
 func (w *attributes) process(a *alert.Alert) {
 	p, i := a.Proc, a.Image
 	if p == nil {
@@ -283,6 +298,9 @@ func (w *attributes) process(a *alert.Alert) {
 	w.int("process.user.id", int64(a.UserID))
 	if i == nil || !i.Known() {
 		return
+	}
+	if i.Container != nil { // engines were asked
+		w.str("windhover.container.status", containerStatus[i.Container.Status()])
 	}
 	w.str("process.executable.name", string(i.Name))
 	w.str("process.executable.path", string(i.ExePath))

@@ -84,7 +84,7 @@ func openAlert() *alert.Alert {
 		Name: []byte("cat"), Exe: []byte("cat"), ExePath: []byte("/usr/bin/cat"),
 		Args: [][]byte{[]byte("/etc/shadow"), []byte("\xff\xfe")}, Cmdline: []byte("cat /etc/shadow \xff\xfe"),
 		CWD: []byte("/root/"), PPID: 4000, SID: 3999, PGID: 4711, VPID: 12, UID: 1000, EUID: 0, TTY: 34816,
-		Cgroup: []byte("/kubepods/pod1/c1"), ContainerID: []byte("3ad7b26ded6d"), CloneTime: testTime - int64(time.Second),
+		Cgroup: []byte("/kubepods/pod1/c1"), ContainerID: []byte("3ad7b26ded6d"), ContainerFullID: []byte("3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e"), Container: new(event.ContainerRef), CloneTime: testTime - int64(time.Second),
 	}
 	p.SetImage(image)
 	return &alert.Alert{

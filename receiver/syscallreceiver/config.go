@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 
+	"github.com/windhover/windhover/internal/container"
 	"github.com/windhover/windhover/internal/instance"
 	"github.com/windhover/windhover/internal/ledger"
 	"github.com/windhover/windhover/internal/state"
@@ -36,6 +37,8 @@ type Config struct {
 	Drops ledger.DropConfig `mapstructure:"drops"`
 	// TraceContext says whether alerts carry the trace that the process worked for.
 	TraceContext TraceContextConfig `mapstructure:"trace_context"`
+	// Containers says which container engines are asked what containers are.
+	Containers ContainersConfig `mapstructure:"containers"`
 	// HostRoot is the directory where the files of the host are mounted, "/" but in a
 	// container. The host's procfs is expected at HostRoot/proc.
 	HostRoot string `mapstructure:"host_root"`
@@ -72,6 +75,18 @@ type TraceContextConfig struct {
 	Path string `mapstructure:"path"`
 }
 
+// ContainersConfig says where container engines listen. They are asked for names, images,
+// labels and pods; without them a container has its ID and the UID of its pod. Paths are
+// below HostRoot; where nothing listens, nobody is asked.
+type ContainersConfig struct {
+	// Enabled: ask them.
+	Enabled bool `mapstructure:"enabled"`
+	// CRI are sockets of the Container Runtime Interface: containerd, CRI-O.
+	CRI []string `mapstructure:"cri"`
+	// Docker are sockets of the HTTP interface of Docker and Podman.
+	Docker []string `mapstructure:"docker"`
+}
+
 // ProcessesConfig bounds the table of processes.
 type ProcessesConfig struct {
 	// Items is the largest number of processes.
@@ -81,6 +96,7 @@ type ProcessesConfig struct {
 }
 
 func createDefaultConfig() component.Config {
+	sockets := container.DefaultSockets()
 	return &Config{
 		Instance: instance.NewDefaultConfig(),
 		Rings: RingsConfig{
@@ -92,6 +108,7 @@ func createDefaultConfig() component.Config {
 		Processes:    ProcessesConfig{Items: state.DefaultMaxProcesses, Bytes: state.DefaultMaxBytes},
 		Drops:        ledger.DefaultDropConfig(),
 		TraceContext: TraceContextConfig{Enabled: true, Path: "/sys/fs/bpf/otel/traces_ctx_v1"},
+		Containers:   ContainersConfig{Enabled: true, CRI: sockets.CRI, Docker: sockets.Docker},
 		HostRoot:     "/",
 	}
 }
@@ -108,6 +125,25 @@ func (c *Config) Validate() error {
 	}
 	if c.RecordSamples != "" && c.RecordSamples == c.ReplaySamples {
 		errs = append(errs, fmt.Errorf("record_samples: %s is the file that is replayed", c.RecordSamples))
+	}
+	return errors.Join(errs...)
+}
+
+// maxSockets bounds the engines that are asked, each by a goroutine.
+const maxSockets = 16
+
+// Validate reports every problem with c.
+func (c *ContainersConfig) Validate() error {
+	var errs []error
+	if n := len(c.CRI) + len(c.Docker); n > maxSockets {
+		errs = append(errs, fmt.Errorf("%d sockets are more than %d", n, maxSockets))
+	}
+	for key, sockets := range map[string][]string{"cri": c.CRI, "docker": c.Docker} {
+		for _, s := range sockets {
+			if !strings.HasPrefix(s, "/") {
+				errs = append(errs, fmt.Errorf("%s: %q is no absolute path of a socket", key, s))
+			}
+		}
 	}
 	return errors.Join(errs...)
 }

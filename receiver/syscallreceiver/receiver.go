@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/windhover/windhover/internal/container"
 	"github.com/windhover/windhover/internal/instance"
 	"github.com/windhover/windhover/internal/ledger"
 	"github.com/windhover/windhover/internal/state"
@@ -47,6 +48,7 @@ type reading struct {
 	stopCapture    context.CancelFunc
 	capturing      sync.WaitGroup
 	stopBackground context.CancelFunc
+	engines        *container.Resolver // nil: not asked
 	background     sync.WaitGroup
 	undo           []func() // in reverse order
 }
@@ -65,12 +67,17 @@ func open(c *Config, in *instance.Instance) (_ *reading, err error) {
 	}
 	proc := filepath.Join(c.HostRoot, "proc")
 	names := state.NewNameReader(proc, c.HostRoot)
-	r.table = state.NewTable(state.Settings{
+	settings := state.Settings{
 		Shards:       r.capture.numShards(),
 		MaxProcesses: c.Processes.Items,
 		MaxBytes:     c.Processes.Bytes,
 		Names:        names,
-	})
+	}
+	if c.Containers.Enabled && r.probe != nil {
+		r.engines = container.New(container.Sockets{CRI: c.Containers.CRI, Docker: c.Containers.Docker}, c.HostRoot, in.Receiver.Logger)
+		settings.Containers = r.engines
+	}
+	r.table = state.NewTable(settings)
 	in.Account.SetProcesses(func() int { return r.table.Stats().Processes })
 	r.startBackground(proc, names)
 	r.startCapture()
@@ -183,6 +190,9 @@ func (r *reading) startBackground(proc string, names *state.NameReader) {
 			names.ReadHost()
 			names.Run(ctx)
 		})
+		if r.engines != nil {
+			r.background.Go(func() { r.engines.Run(ctx) })
+		}
 		r.background.Go(func() { r.scan(ctx, proc, scanned) })
 		t := traces{follow: r.probe.FollowTraces, log: r.Receiver.Logger}
 		t.look()
