@@ -287,6 +287,7 @@ func texts(c *event.Container) string {
 
 func TestContainerd(t *testing.T) {
 	require.Kernel(t)
+	require.Programs(t, "containerd", "ctr", "busybox")
 	n := newNode(t)
 	id := n.container(t, "app", "/bin/busybox", "sleep", "600")
 	sockets := container.Sockets{CRI: []string{"/nowhere.sock", n.socket}}
@@ -326,6 +327,7 @@ privileged=1 pid=1 network=2 ipc=1
 
 func TestPodman(t *testing.T) {
 	require.Kernel(t)
+	require.Programs(t, "podman", "busybox")
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -368,6 +370,7 @@ privileged=1 pid=1 network=2 ipc=1
 // TestAlert runs the daemon: an alert on a program in a pod names the pod.
 func TestAlert(t *testing.T) {
 	require.Kernel(t)
+	require.Programs(t, "containerd", "ctr", "busybox")
 	n := newNode(t)
 	id := n.container(t, "app", "/bin/busybox", "sleep", "600")
 

@@ -1,16 +1,17 @@
 // Package require decides where a test that needs a real kernel runs. Such a test
-// starts with Kernel.
+// starts with Kernel, one that takes programs of other projects goes on with Programs.
 package require
 
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// Env makes Kernel fail where it would skip, when set to 1: for a machine that is
+// Env makes both fail where they would skip, when set to 1: for a machine that is
 // known to have what the tests need.
 const Env = "WINDHOVER_REQUIRE_KERNEL"
 
@@ -33,6 +34,21 @@ func Kernel(tb testing.TB) {
 		tb.Fatalf("%v, and %s=1", err, Env)
 	}
 	tb.Skip(err)
+}
+
+// Programs skips the test, with the reason, on a machine that lacks one of the programs.
+func Programs(tb testing.TB, names ...string) {
+	tb.Helper()
+	for _, name := range names {
+		_, err := exec.LookPath(name)
+		if err == nil {
+			continue
+		}
+		if os.Getenv(Env) == "1" {
+			tb.Fatalf("find program: %v, and %s=1", err, Env)
+		}
+		tb.Skipf("find program: %v", err)
+	}
 }
 
 // lacking says what this process lacks for BPF, or nil.
