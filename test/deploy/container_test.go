@@ -25,6 +25,47 @@ import (
 
 const imageArchive = repository + "/bin/windhover-image.tar"
 
+// bundleEnv names the directory of a container that is about to be created.
+const bundleEnv = "WINDHOVER_DEPLOY_BUNDLE"
+
+func TestMain(m *testing.M) {
+	if bundle := os.Getenv(bundleEnv); bundle != "" {
+		if err := takeCapabilities(filepath.Join(bundle, "config.json")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// takeCapabilities leaves a user other than root the bounding set alone. Podman gives such
+// a user the capabilities of a container as ambient ones, which no runtime of Kubernetes
+// does; some give none at all before the program's file does.
+func takeCapabilities(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var spec map[string]any
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
+	process, _ := spec["process"].(map[string]any)
+	user, _ := process["user"].(map[string]any)
+	if user["uid"] == float64(0) {
+		return nil
+	}
+	capabilities, _ := process["capabilities"].(map[string]any)
+	for _, set := range []string{"ambient", "inheritable", "permitted", "effective"} {
+		delete(capabilities, set)
+	}
+	if text, err = json.Marshal(spec); err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
 // TestContainersOfTheChart runs the container of each pod in podman with what its spec
 // says: user, capabilities, escalation, file system, volumes, variables. Podman is not a
 // kubelet: the network is that of this machine, and the default seccomp profile of
@@ -125,19 +166,35 @@ func TestContainersOfTheChart(t *testing.T) {
 func podman(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime := filepath.Join(dir, "runtime")
 	for name, text := range map[string]string{
-		"containers.conf": `[containers]
+		"runtime": fmt.Sprintf(`#!/bin/sh
+before=
+for argument in "$@"; do
+	if [ "$before" = --bundle ]; then %s=$argument %q || exit 1; fi
+	before=$argument
+done
+exec runc "$@"
+`, bundleEnv, self),
+		"containers.conf": fmt.Sprintf(`[containers]
 default_ulimits = ["nofile=1024:4096", "nproc=1024:4096"]
 [engine]
-runtime = "runc"
+runtime = %q
 cgroup_manager = "cgroupfs"
 events_logger = "none"
-`,
+`, runtime),
 		"storage.conf": fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", filepath.Join(dir, "storage"), filepath.Join(dir, "run")),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Chmod(runtime, 0o700); err != nil {
+		t.Fatal(err)
 	}
 	t.Setenv("CONTAINERS_CONF", filepath.Join(dir, "containers.conf"))
 	t.Setenv("CONTAINERS_STORAGE_CONF", filepath.Join(dir, "storage.conf"))

@@ -232,8 +232,8 @@ func checkSecurity(tb testing.TB, m *manifest) {
 		if diff := cmp.Diff(want, s.Capabilities); diff != "" {
 			tb.Errorf("%s %s: capabilities (-want +got):\n%s", w.kind, w.name, diff)
 		}
-		// Capabilities of a file are void under no_new_privs, and a user other than root
-		// has no others.
+		// Under no_new_privs a file gives no capability that a process does not have, and
+		// not every runtime gives a user other than root any.
 		if root := *s.RunAsUser == 0; root == *s.AllowPrivilegeEscalation {
 			tb.Errorf("%s %s: user %d with allowPrivilegeEscalation %v", w.kind, w.name, *s.RunAsUser, *s.AllowPrivilegeEscalation)
 		}
