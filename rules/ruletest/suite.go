@@ -52,8 +52,13 @@ type Expected struct {
 	Contains string // a part of the output; empty: any
 }
 
-// MaxSuiteSize bounds the text of a suite.
-const MaxSuiteSize = 8 << 20
+// MaxSuiteSize bounds the text of a suite, maxEvents that of its events, which repeat what
+// every_event says, and maxMistakes what is reported.
+const (
+	MaxSuiteSize = 8 << 20
+	maxEvents    = 64 << 20
+	maxMistakes  = 1000
+)
 
 // Mistake is what is wrong with a suite, and where.
 type Mistake struct {
@@ -85,10 +90,14 @@ type suiteReader struct {
 	suite  Suite
 	source string
 	every  *yaml.Node
+	size   int // of the events
 	errs   []error
 }
 
 func (r *suiteReader) fail(n *yaml.Node, format string, args ...any) {
+	if len(r.errs) > maxMistakes {
+		return
+	}
 	r.errs = append(r.errs, &Mistake{r.suite.Name, n.Line, n.Column, fmt.Sprintf(format, args...)})
 }
 
@@ -210,7 +219,13 @@ func (r *suiteReader) test(n *yaml.Node) {
 		r.fail(n, "\"alert\" is true or false, not %q", alert)
 	}
 	for _, o := range objects {
+		if r.size > maxEvents || len(r.errs) > maxMistakes {
+			break
+		}
 		if text, ok := r.event(o, source); ok {
+			if r.size += len(text); r.size > maxEvents {
+				r.fail(o, "the events up to this one are larger than %d MiB", maxEvents>>20)
+			}
 			t.Events = append(t.Events, text)
 		}
 	}

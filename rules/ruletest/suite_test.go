@@ -1,6 +1,8 @@
 package ruletest
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -211,4 +213,52 @@ func TestDefaultRules(t *testing.T) {
 			t.Errorf("the rules of %s have no cases in rules/library/tests", f.Name)
 		}
 	}
+}
+
+func TestSuitesThatExpandAreBounded(t *testing.T) {
+	t.Parallel()
+	text := "every_event: {fd.name: " + strings.Repeat("x", 1<<20) + "}\ncases:\n" + strings.Repeat("- {case: a, event: {}, alerts: []}\n", 1000)
+	_, err := ParseSuite("s.yaml", []byte(text))
+	if want := "s.yaml:66:20: the events up to this one are larger than 64 MiB"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+func FuzzParseSuite(f *testing.F) {
+	for _, s := range []string{
+		"rules: [r.yaml]\nsource: syscall\nevery_event: {evt.type: openat, fd.num: 3}\ncases:\n- case: a\n  event: {fd.name: /x, proc.args: [a, 1, true, ~]}\n  alerts: [r, {rule: s, event: 1, contains: x}]\n",
+		"cases:\n- {case: b, rule: r, events: [{}, {evt.type: open}], alert: false}\n",
+		"cases: &c\n- *c\n- {case: x, event: &e {a.b: *e}, alert: maybe}\n",
+		"- a\n", "casse: []\n", "cases: {}\n", "cases: [{case: a, event: {x: 0x10, y: 1e400, z: .nan}, alerts: []}]",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := ParseSuite("s.yaml", []byte(text))
+		if err != nil {
+			var joined interface{ Unwrap() []error }
+			if errors.As(err, &joined) {
+				for _, e := range joined.Unwrap() {
+					if m, ok := errors.AsType[*Mistake](e); !ok || m.Line < 1 || m.Col < 1 || m.Msg == "" {
+						t.Fatalf("%q: a mistake without a place: %v", text, e)
+					}
+				}
+			}
+			return
+		}
+		if len(s.Tests) == 0 && !strings.Contains(text, "cases") {
+			t.Fatalf("%q: read without a mistake, and without cases", text)
+		}
+		for _, test := range s.Tests {
+			if test.Name == "" {
+				t.Fatalf("%q: a case without a name", text)
+			}
+			for _, ev := range test.Events {
+				var object map[string]any
+				if err := json.Unmarshal(ev, &object); err != nil || object["source"] == nil {
+					t.Fatalf("%q: event %q is no object with a source: %v", text, ev, err)
+				}
+			}
+		}
+	})
 }
