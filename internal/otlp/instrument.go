@@ -114,7 +114,7 @@ func Reference() []byte {
 
 Windhover sends these over OTLP and shows them on /metrics, under the same names: Prometheus writes ` + "`_`" + ` for ` + "`.`" + `, and adds the unit and, to counters, ` + "`_total`" + `. All are cumulative from the start of the process. Series by event type, system call or program appear with their first count; all others are there from the start.
 
-An instance has about 400 series and one for each rule, of which the first 1,000 have one of their own. Containers add 20 at most, which is 1,400 series in a test with 10,000 containers and 1,044 rules.
+An instance has about 400 series and one for each rule, of which the first 1,000 have one of their own. Containers add 20 at most, which makes about 1,500 series in a test with 10,000 containers and 1,044 rules.
 
 | OpenTelemetry | Prometheus | kind | unit | attributes | meaning |
 |---|---|---|---|---|---|
