@@ -212,7 +212,7 @@ func TestShape(t *testing.T) {
 		},
 		{
 			"of a message about itself", func(*Config) {}, notice,
-			`{"hostname":"node-1","output":"events are lost","output_fields":{"windhover.drop.dropped":5,"windhover.drop.event_types":{},"windhover.drop.lanes":{},"windhover.drop.peak_per_second":0,"windhover.drop.percent":50,"windhover.drop.phase":"open","windhover.drop.produced":10,"windhover.drop.reasons":{},"windhover.drop.simulated":false,"windhover.drop.start":"2026-01-02T03:04:05.000000007Z","windhover.drop.suppressed_episodes":0},"priority":"Critical","rule":"windhover.events_dropped","source":"internal","time":"2026-01-02T03:04:05.000000007Z"}`,
+			`{"hostname":"node-1","output":"events are lost","output_fields":{"windhover.drop.containers":{},"windhover.drop.dropped":5,"windhover.drop.event_types":{},"windhover.drop.lanes":{},"windhover.drop.peak_per_second":0,"windhover.drop.percent":50,"windhover.drop.phase":"open","windhover.drop.produced":10,"windhover.drop.reasons":{},"windhover.drop.simulated":false,"windhover.drop.start":"2026-01-02T03:04:05.000000007Z","windhover.drop.suppressed_episodes":0},"priority":"Critical","rule":"windhover.events_dropped","source":"internal","time":"2026-01-02T03:04:05.000000007Z"}`,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

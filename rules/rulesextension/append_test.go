@@ -72,11 +72,14 @@ func TestAppendedOutputIsInTheAlert(t *testing.T) {
 	if err := json.Unmarshal(line, &got); err != nil {
 		t.Fatalf("line %q: %v", line, err)
 	}
-	if want := "shell sh pid=7 container_id=host container_name=host"; got.Output != want {
+	if want := "shell sh pid=7 container_id=host container_name=host container_image_repository=<NA> container_image_tag=<NA> " +
+		"k8s_pod_name=<NA> k8s_ns_name=<NA> k8smeta_pod_name=<NA> k8smeta_ns_name=<NA>"; got.Output != want {
 		t.Errorf("output = %q, want %q", got.Output, want)
 	}
 	want := map[string]any{
 		"proc.name": "not sh", "proc.pid": 7.0, "proc.ppid": 0.0, "user.uid": 33.0, "container.id": "host", "container.name": "host", "Who": "sh in 7!", "evt.type": "execve",
+		"container.image.repository": nil, "container.image.tag": nil,
+		"k8s.pod.name": nil, "k8s.ns.name": nil, "k8smeta.pod.name": nil, "k8smeta.ns.name": nil,
 	}
 	if diff := cmp.Diff(want, got.Fields); diff != "" {
 		t.Errorf("output_fields (-want +got):\n%s", diff)
