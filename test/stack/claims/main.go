@@ -48,7 +48,10 @@ func main() {
 			b.WriteString(e.Output)
 			continue
 		case "fail", "build-fail":
-			failed++
+			// A package fails with its tests, or without any.
+			if e.Test != "" || failed == 0 {
+				failed++
+			}
 			if b := output[key]; b != nil {
 				fmt.Print(b)
 			}
@@ -72,7 +75,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "read test output:", err)
 		failed++
 	}
-	fmt.Printf("%d tests passed, %d skipped, %d failures, in %v\n", passed, skipped, failed, time.Since(start).Round(time.Second))
+	fmt.Printf("%d tests passed, %d skipped, %d failed, in %v\n", passed, skipped, failed, time.Since(start).Round(time.Second))
 	if failed > 0 || passed == 0 {
 		os.Exit(1)
 	}
