@@ -27,8 +27,11 @@ const (
 	MaxSize     = 64 << 20 // of all files together
 )
 
+// Builtin stands for the rules that Windhover ships among paths of files.
+const Builtin = "builtin:"
+
 // LoadPaths reads rules files, in order. A directory stands for the files in it that
-// end in .yaml or .yml, sorted by name.
+// end in .yaml or .yml, sorted by name, and Builtin for the rules that Windhover ships.
 func LoadPaths(paths []string) ([]File, error) {
 	files := LoadEach(paths)
 	var errs []error
@@ -79,6 +82,10 @@ func isRules(name string) bool {
 }
 
 func (l *loader) add(path string) {
+	if path == Builtin {
+		l.files = append(l.files, Library()...)
+		return
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		l.refuse(path, err)

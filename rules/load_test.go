@@ -497,6 +497,10 @@ func TestLoadPaths(t *testing.T) {
 	if _, err := LoadPaths([]string{filepath.Join(dir, "none.yaml")}); err == nil || !strings.Contains(err.Error(), "none.yaml: no such file") {
 		t.Errorf("LoadPaths of no file: %v", err)
 	}
+	files, err = LoadPaths([]string{Builtin, filepath.Join(dir, "c.txt")})
+	if want := append(Library(), File{Name: filepath.Join(dir, "c.txt"), Data: []byte("c")}); err != nil || !cmp.Equal(files, want) {
+		t.Errorf("LoadPaths of what Windhover ships and a file: %d files, %v", len(files), err)
+	}
 }
 
 func TestSelectors(t *testing.T) {

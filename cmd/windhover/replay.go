@@ -69,7 +69,7 @@ otlp each line is an OTLP logs request in JSON.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.source, "source", "", "`source` of the documents: "+strings.Join(replaySources(), ", "))
-	f.StringArrayVarP(&s.rules, "rules", "r", nil, "rules `file` or directory, instead of the default rules; may be repeated")
+	f.StringArrayVarP(&s.rules, "rules", "r", nil, "rules `file` or directory, instead of the default rules, which builtin: stands for; may be repeated")
 	f.StringArrayVarP(&s.config, "config", "c", nil, "configuration `file` of run; may be repeated, later ones win")
 	f.StringArrayVar(&s.set, "set", nil, "set one `key=value` of the configuration; may be repeated")
 	f.StringVar(&s.matching, "rule-matching", string(rules.MatchAll), "all: every rule that matches alerts; first: the first one")

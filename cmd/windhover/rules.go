@@ -53,7 +53,7 @@ func (c *command) inspect(paths []string) (*rules.Inspection, error) {
 
 // rulesFlag registers -r.
 func rulesFlag(cmd *cobra.Command, paths *[]string) {
-	cmd.Flags().StringArrayVarP(paths, "rules", "r", nil, "rules `file` or directory, instead of the default rules; may be repeated")
+	cmd.Flags().StringArrayVarP(paths, "rules", "r", nil, "rules `file` or directory, instead of the default rules, which builtin: stands for; may be repeated")
 }
 
 func (c *command) rulesList() *cobra.Command {

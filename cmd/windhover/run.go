@@ -33,7 +33,7 @@ type layers struct {
 func (l *layers) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVarP(&l.files, "config", "c", nil, "configuration `file`; may be repeated, later ones win")
-	f.StringArrayVarP(&l.rules, "rules", "r", nil, "rules `file or directory`, in place of the built-in rules; may be repeated")
+	f.StringArrayVarP(&l.rules, "rules", "r", nil, "rules `file or directory`, in place of the built-in rules, which builtin: stands for; may be repeated")
 	f.StringVar(&l.output, "output", "", "how alerts are written on stdout: `text or json`")
 	f.StringArrayVar(&l.set, "set", nil, "set one `key=value`, such as server::address=127.0.0.1:9000; may be repeated")
 }

@@ -15,7 +15,8 @@ import (
 // Config is what a user sets for the rule set.
 type Config struct {
 	// Files are rules files, and directories of files that end in .yaml or .yml, in the
-	// order in which they are read. None: the rules that Windhover ships.
+	// order in which they are read. None: the rules that Windhover ships, which builtin:
+	// stands for among others.
 	Files []string `mapstructure:"files"`
 	// Watch has the rules read again when a file changes.
 	Watch bool `mapstructure:"watch"`

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/windhover/windhover/rules"
 )
 
 // quiet is how long nothing must change before the rules are read: editors and
@@ -25,6 +27,9 @@ func watch(paths []string, changed func(), failed func(error)) (stop func(), err
 	// The directory of a file is watched and not the file, which editors replace.
 	dirs := map[string]bool{}
 	for _, p := range paths {
+		if p == rules.Builtin {
+			continue
+		}
 		if info, err := os.Stat(p); err != nil || !info.IsDir() {
 			p = filepath.Dir(p)
 		}
