@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/windhover/windhover/internal/event"
 )
 
 const oktaEvent = `{
@@ -178,5 +180,37 @@ func TestFailedSignInsAreBounded(t *testing.T) {
 	}
 	if n := len(f.times); n != maxFailingUsers {
 		t.Errorf("%d users are kept, want %d", n, maxFailingUsers)
+	}
+}
+
+func TestPluginFieldsTellOfDocumentsWhatPluginsDo(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, source, doc string
+		plugin, info      any // nil: missing
+	}{
+		{"Kubernetes", K8sAudit, `{"auditID": "1", "verb": "get"}`, "k8saudit", `{"auditID":"1","verb":"get"}`},
+		{
+			"a call of AWS", CloudTrail,
+			`{"awsRegion":"r","eventSource":"s3.amazonaws.com","eventName":"GetObject","userIdentity":{"type":"IAMUser","userName":"a"},"sourceIPAddress":"10.0.0.1"}`,
+			"cloudtrail", "r a s3 GetObject a via 10.0.0.1 ← GetObject",
+		},
+		{"a call of nobody", CloudTrail, `{"awsRegion":"r","eventSource":"x","eventName":"y"}`, "cloudtrail", "r x y <invalid cloudtrail event: userIdentity field missing>"},
+		{"no call of AWS", CloudTrail, `{"awsRegion":"r"}`, "cloudtrail", nil},
+		{"a webhook", GitHub, githubPush, "github", "github push user:alice repo:https://github.com/acme/app"},
+		{"a document of no plugin", JSON, `{"a": 1}`, nil, `{"a":1}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ev := documentEvent(t, tt.doc)
+			ev.Source = &event.Source{Type: tt.source}
+			var got []any
+			for _, f := range pluginFields {
+				got = append(got, answer(f, ev))
+			}
+			if diff := cmp.Diff([]any{tt.plugin, tt.info}, got); diff != "" {
+				t.Errorf("plugin and summary of %s (-want +got):\n%s", tt.doc, diff)
+			}
+		})
 	}
 }

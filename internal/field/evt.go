@@ -323,6 +323,7 @@ var evtFields = []*Field{
 	{Name: "evt.buflen.out", Kind: KindUint, Hidden: true, Types: writeTypes, Doc: "Number of bytes that a call wrote.", Int: moved(writeTypes)},
 	{Name: "evt.is_io", Kind: KindBool, Doc: "The call reads or writes a descriptor.", Int: isOfType(readTypes.Union(writeTypes))},
 	{Name: "evt.is_io_read", Kind: KindBool, Doc: "The call reads a descriptor.", Int: isOfType(readTypes)},
+	{Name: "evt.outputtime", Kind: KindText, Clock: true, Doc: "The same as evt.time.", Text: clock("15:04:05.000000000", false)},
 	{Name: "evt.is_io_write", Kind: KindBool, Doc: "The call writes a descriptor.", Int: isOfType(writeTypes)},
 	{
 		Name: "evt.io_dir", Kind: KindText, Doc: "read or write, for a call that does.",

@@ -24,6 +24,7 @@ func groups() []group {
 	syscall := []string{Syscall}
 	gs := []group{
 		{"evt", nil, genericFields},
+		{"evt", nil, pluginFields},
 		{"evt", syscall, evtFields},
 		{"process", syscall, procFields},
 		{"user", syscall, userFields},
