@@ -489,7 +489,17 @@ func withContainer(of func(*event.Event) ([]byte, bool)) func(*event.Event) ([]b
 	}
 }
 
-var fdFields = []*Field{
+// objectTypes are the types of events that are about a descriptor.
+var objectTypes = func() (s event.TypeSet) {
+	for t := range event.NumTypes() {
+		if event.Type(t).Spec().Object != event.None {
+			s.Add(event.Type(t))
+		}
+	}
+	return s
+}()
+
+var fdFields = ofObjects([]*Field{
 	{Name: "fd.num", Kind: KindInt, Doc: "Number of the descriptor that the call is about or made.", Int: descriptor},
 	{
 		Name: "fd.type", Kind: KindText,
@@ -676,4 +686,14 @@ var fdFields = []*Field{
 	},
 	{Name: "fd.is_upper_layer", Kind: KindBool, Doc: "The file is in the upper layer of an overlay file system.", Int: hasFileFlag(event.FileUpper)},
 	{Name: "fd.is_lower_layer", Kind: KindBool, Doc: "The file is in a lower layer of an overlay file system.", Int: hasFileFlag(event.FileLower)},
+})
+
+// ofObjects says of fields that only events about a descriptor have them.
+func ofObjects(fields []*Field) []*Field {
+	for _, f := range fields {
+		if f.Types == (event.TypeSet{}) {
+			f.Types = objectTypes
+		}
+	}
+	return fields
 }

@@ -977,3 +977,27 @@ func BenchmarkAccessors(b *testing.B) {
 		})
 	}
 }
+
+func TestFieldsOfDescriptorsAreOfEventsAboutOne(t *testing.T) {
+	t.Parallel()
+	full := connectV4()
+	full.Has |= event.HasFile | event.HasSock | event.HasAddr
+	full.File = event.File{Path: []byte("/etc/x"), Dev: 1, Ino: 2, Mode: 0o100644, Flags: event.FileUpper | event.FileLower | event.FileCreated}
+	for n := range event.NumTypes() {
+		typ := event.Type(n)
+		for _, f := range fdFields {
+			ev := *full
+			ev.Type = typ
+			has := f.Text != nil && first(f.Text(&ev)) || f.Int != nil && first(f.Int(&ev)) || f.IP != nil && first(f.IP(&ev)) ||
+				f.AppendIP != nil && len(f.AppendIP(&ev, nil)) > 0 || f.AppendInt != nil && len(f.AppendInt(&ev, nil)) > 0
+			if has && !f.Types.Has(typ) {
+				t.Errorf("%s has a value on %s, which it is not said to be of", f.Name, typ)
+			}
+		}
+	}
+	if !objectTypes.Has(event.OpenAt) || !objectTypes.Has(event.Connect) || objectTypes.Has(event.Execve) {
+		t.Error("openat and connect are about a descriptor, execve is not")
+	}
+}
+
+func first[T any](_ T, ok bool) bool { return ok }
