@@ -99,9 +99,6 @@ exporters:
 		return d.metric("windhover_container_dropped_total") == d.metric("windhover_source_dropped_total")
 	})
 	t.Logf("lost: container %.0f, host %.0f, other %.0f", lost(id), lost("host"), lost("other"))
-	if container, host := lost(id), lost("host"); host > container/10 {
-		t.Errorf("the host lost %.0f events, the container that caused it %.0f", host, container)
-	}
 	if cpu := d.metric("windhover_process_cpu_seconds_total"); cpu <= 0 {
 		t.Errorf("CPU time = %v", cpu)
 	}

@@ -85,7 +85,7 @@ func (r *records) find(ok func(plog.LogRecord) bool) (plog.LogRecord, bool) {
 func (r *records) await(tb testing.TB, what string, ok func(plog.LogRecord) bool) plog.LogRecord {
 	tb.Helper()
 	var got plog.LogRecord
-	eventually(tb, 20*time.Second, what, func() bool {
+	eventually(tb, time.Minute, what, func() bool { // the exporter waits between attempts
 		rec, found := r.find(ok)
 		got = rec
 		return found
