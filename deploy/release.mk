@@ -76,11 +76,12 @@ release: image packages chart $(TOOLS)/cyclonedx-gomod ## everything that a rele
 	cd $(OUT) && sha256sum * > SHA256SUMS
 	rm -rf $(DIST)
 
-# Two clones in directories of different names and depths, one after the other.
+# Two clones in directories of different depths, with different file modes and time zones.
 .PHONY: release-check
 release-check: $(TOOLS)/packaging $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod $(TOOLS)/helm ## fail where two builds of the last commit differ in a byte
 	rm -rf .cache/release && mkdir -p .cache/release/again/in/another
-	for dir in .cache/release/once .cache/release/again/in/another/place; do \
+	for place in 'once 022 UTC' 'again/in/another/place 077 XYZ-9'; do \
+		set -- $$place; dir=.cache/release/$$1; umask $$2; export TZ=$$3; \
 		git clone -q --no-hardlinks . $$dir && mkdir $$dir/.cache && cp -a $(TOOLS) $$dir/.cache/ && touch $$dir/.cache/bin/*; \
 		$(MAKE) -C $$dir release; done
 	diff -r .cache/release/once/$(OUT) .cache/release/again/in/another/place/$(OUT)
