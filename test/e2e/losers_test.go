@@ -65,7 +65,7 @@ func TestLossesAreCountedByContainer(t *testing.T) {
 receivers:
   windhover_syscall: {shards: 2, rings: {bulk: 65536, wake_bytes: 32768}}
 exporters:
-  otlp_grpc: {endpoint: %q, tls: {insecure: true}}
+  otlp_grpc: {endpoint: %q, tls: {insecure: true}, timeout: 20s, retry_on_failure: {initial_interval: 200ms, max_interval: 1s}}
 `, r.address), "-r", rulesFile)
 	self, err := os.Executable()
 	if err != nil {

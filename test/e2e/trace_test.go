@@ -142,7 +142,7 @@ func startTracedDaemon(t *testing.T, r *records, pin string) (d *daemon, dir str
 receivers:
   windhover_syscall: {shards: 2, fold: {enabled: false}, trace_context: {path: %q}}
 exporters:
-  otlp_grpc: {endpoint: %q, tls: {insecure: true}}
+  otlp_grpc: {endpoint: %q, tls: {insecure: true}, timeout: 20s, retry_on_failure: {initial_interval: 200ms, max_interval: 1s}}
 `, pin, r.address), "-r", rulesFile), dir
 }
 
