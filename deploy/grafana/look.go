@@ -230,7 +230,6 @@ type table struct {
 	unit   string
 	labels []string // the labels, which become the first columns
 	gap    string   // the column whose value must be zero; empty: none
-	below  bool     // it may be below zero
 }
 
 func (table) kind() string { return "table" }
@@ -253,9 +252,6 @@ func (t table) settings(ask []query) (fieldConfigModel, any, []transformation) {
 	}
 	if t.gap != "" {
 		steps := []stepModel{{"red", nil}, {"green", new(float64)}, {"red", &one}}
-		if t.below {
-			steps = []stepModel{{"green", nil}, {"red", &one}}
-		}
 		c.Overrides = append(c.Overrides, fieldOverride{
 			Matcher: matcherModel{ID: "byName", Options: t.gap},
 			Properties: []propertyModel{

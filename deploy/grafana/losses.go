@@ -86,6 +86,7 @@ func losses(s store) dashboard {
 					at{20, 0, 4, 3},
 					number{unit: count, levels: noneIsGood},
 					[]query{{promql: `sum(` + grown(`windhover_alert_lost_total{*}`) + `)
++ sum(` + grown(`windhover_notice_lost_total{*}`) + `)
 + sum(` + grown(`windhover_fold_unreported_total{*}`) + `)
 + sum(
   sum by (instance) (` + grown(`windhover_outlet_items_total{@,signal="logs",outcome!="taken"}`) + `)
@@ -156,9 +157,9 @@ func losses(s store) dashboard {
 					},
 				},
 				{
-					"Matches", "Since the start of each instance. Unaccounted is matches less all that became of them: 0, or below 0 by the notices of losses that were lost too.",
+					"Matches", "Since the start of each instance. Unaccounted is matches less all that became of them.",
 					at{0, 6, 24, 6},
-					table{unit: count, labels: []string{"instance", "source"}, gap: "unaccounted", below: true},
+					table{unit: count, labels: []string{"instance", "source"}, gap: "unaccounted"},
 					[]query{
 						perSourceNow("matches", `windhover_matches_total{*}`),
 						perSourceNow("alerts", `windhover_alerts_total{*}`),
@@ -205,6 +206,7 @@ func losses(s store) dashboard {
 					lines{unit: perMinute},
 					[]query{
 						{promql: `60 * sum by (reason) (rate(windhover_alert_lost_total{*}[$__rate_interval]))`, legend: "lost: {{reason}}"},
+						{promql: `60 * sum by (reason) (rate(windhover_notice_lost_total{*}[$__rate_interval]))`, legend: "notice lost: {{reason}}"},
 						{promql: `60 * sum by (reason) (rate(windhover_export_failed_total{*}[$__rate_interval]))`, legend: "failed: {{reason}}"},
 					},
 				},

@@ -139,7 +139,7 @@ An instance has about 400 series and one for each rule, of which the first 1,000
 	}
 	table("Drop reasons", "`reason` of `windhover.source.dropped`: why an event that was wanted is lost.", ledger.DropReasons[:], true)
 	table("Skip reasons", "`reason` of `windhover.source.skipped`: why an event was shown to no rule.", ledger.SkipReasons[:], false)
-	table("Lost alerts", "`reason` of `windhover.alert.lost`: why a match became no alert.", ledger.LostReasons[:], false)
+	table("Lost alerts", "`reason` of `windhover.alert.lost` and `windhover.notice.lost`: why a match became no alert.", ledger.LostReasons[:], false)
 	table("Failed exports", "`reason` of `windhover.export.failed`: why an alert could not be handed on.", ledger.FailReasons[:], false)
 	table("States of a source", "`state` of `windhover.source.state`.", ledger.States[:], false)
 	b.WriteString(`

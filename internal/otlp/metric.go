@@ -335,11 +335,21 @@ var metrics = []metric{
 	},
 	{
 		name: "windhover.alert.lost", unit: "{alert}", kind: counter,
-		doc:  "Matches and notices that became no alert.",
+		doc:  "Matches that became no alert.",
 		keys: []attribute.Key{keySource, keyReason},
 		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
 			for r := range ledger.NumLostReasons {
-				count(e, s.Lost[r]+s.NoticeLost[r], source, keyReason.String(r.String()))
+				count(e, s.Lost[r], source, keyReason.String(r.String()))
+			}
+		}),
+	},
+	{
+		name: "windhover.notice.lost", unit: "{alert}", kind: counter,
+		doc:  "Notices that the alert queue refused.",
+		keys: []attribute.Key{keySource, keyReason},
+		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
+			for r := range ledger.NumLostReasons {
+				count(e, s.NoticeLost[r], source, keyReason.String(r.String()))
 			}
 		}),
 	},
@@ -478,7 +488,7 @@ var metrics = []metric{
 	},
 	{
 		name: "windhover.export.failed", unit: "{alert}", kind: counter,
-		doc:  "Alerts and notices that left the alert queue and that nobody took.",
+		doc:  "Alerts and notices that left the alert queue and that a next consumer did not take; others may have.",
 		keys: []attribute.Key{keySource, keyReason},
 		read: perSource(func(s *ledger.Snapshot, source attribute.KeyValue, e emit) {
 			if !s.HasQueue {
