@@ -28,7 +28,7 @@ const nobody = 65534
 // permitted ones, none of them effective.
 func permitted(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "windhover-permitted-") // nobody may not enter t.TempDir()
+	dir, err := os.MkdirTemp("", "windhover-permitted-") //nolint:usetesting // nobody may not enter t.TempDir()
 	if err != nil {
 		t.Fatal(err)
 	}
