@@ -13,14 +13,15 @@ import (
 // state is what the files read so far define. Items are kept in the order of their
 // first definition.
 type state struct {
-	clock   int // counts definitions
-	lists   table[*list]
-	macros  table[*macro]
-	rules   table[*rule]
-	engine  version // the highest that was required
-	plugins []pluginRequirement
-	broken  map[string]bool // names of items that could not be read
-	copied  int             // bytes that were copied to append to them
+	clock     int // counts definitions
+	revisions int // of what was defined before
+	lists     table[*list]
+	macros    table[*macro]
+	rules     table[*rule]
+	engine    version // the highest that was required
+	plugins   []pluginRequirement
+	broken    map[string]bool // names of items that could not be read
+	copied    int             // bytes that were copied to append to them
 }
 
 // table holds items by name and in order.
@@ -206,7 +207,7 @@ func (c *collector) unknownKeys(at *context, n *yaml.Node, kind string, known []
 
 // maxCopied is how many bytes may be copied to append to items: what is appended often to
 // something long takes long.
-const maxCopied = 12 << 20
+const maxCopied = 10 << 20
 
 // copies counts n things of a size that are copied to append to an item.
 func (c *collector) copies(at *context, n, size int) {
@@ -266,7 +267,9 @@ func (c *collector) list(at *context, n *yaml.Node) {
 		panic(ended{})
 	}
 	now := c.tick()
-	if !exists {
+	if exists {
+		c.revisions++
+	} else {
 		l = &list{entity: entity{name: at.itemName, index: now}}
 		c.lists.add(at.itemName, l)
 	}
@@ -314,7 +317,9 @@ func (c *collector) macro(at *context, n *yaml.Node) {
 		panic(ended{})
 	}
 	now := c.tick()
-	if !exists {
+	if exists {
+		c.revisions++
+	} else {
 		m = &macro{entity: entity{name: at.itemName, index: now}}
 		c.macros.add(at.itemName, m)
 	}
@@ -402,6 +407,7 @@ func (c *collector) rule(at *context, n *yaml.Node) {
 			at.fail(ErrValidate, "rule %q cannot be turned on or off: there is none before", at.itemName)
 		}
 		r.enabled = enabled
+		c.revisions++
 	default:
 		c.define(at, n)
 	}
@@ -480,6 +486,7 @@ func (c *collector) define(at *context, n *yaml.Node) {
 	now := c.tick()
 	r.index, r.visibility = now, now
 	if exists {
+		c.revisions++
 		r.index = old.index
 		*old = *r
 		return
@@ -646,5 +653,6 @@ func (c *collector) change(at *context, n *yaml.Node, r *rule, verbs map[string]
 	c.attributes(at, n, &next, replaced)
 	c.try(func() { c.counting(at, n, &next, replaced) })
 	next.visibility = c.tick()
+	c.revisions++
 	*r = next
 }

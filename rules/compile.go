@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/windhover/windhover/internal/event"
 	"github.com/windhover/windhover/internal/field"
@@ -130,6 +131,12 @@ func Compile(files []File, o Options) (*Set, *Report) {
 // compileFiles reads and compiles the files one after the other, and returns the
 // compiler of the state after the last.
 func compileFiles(files []File, o Options) (*compiler, *Report) {
+	return compileEach(files, o, false)
+}
+
+// compileEach is compileFiles; fresh says that everything is compiled again after each
+// file, even if the file cannot have changed what it means.
+func compileEach(files []File, o Options, fresh bool) (*compiler, *Report) {
 	st := &state{broken: map[string]bool{}}
 	if o.Lookup == nil {
 		o.Lookup = field.Lookup
@@ -148,7 +155,10 @@ func compileFiles(files []File, o Options) (*compiler, *Report) {
 		}
 		col.read()
 		// The state after each file must mean something, not just that after the last.
-		last = newCompiler(st, o)
+		if last == nil || fresh || !last.continues(len(col.errors) > 0) {
+			last = newCompiler(st, o)
+			last.more = len(files) > 1 && !fresh
+		}
 		last.run(len(col.errors) > 0)
 		fr := FileReport{Name: f.Name, Errors: append(col.errors, last.errors...), Warnings: col.warnings}
 		if len(col.errors) == 0 {
@@ -186,6 +196,17 @@ type compiler struct {
 	looked     int            // names that were looked at for hints
 	written    int            // bytes of lists that were written out
 	size       int            // comparisons of all rules
+	inherited  int            // items that lists have from other lists
+	usedMacros map[string]bool
+
+	// What has been compiled. Another file may add to it, if nothing in it has changed
+	// and the new names are not among its words.
+	more                   bool // there may be another file
+	lists, known, compiled int  // how many lists, macros and rules
+	revisions              int  // of the state
+	words                  map[string]bool
+	kept                   problems // warnings about rules
+	failed                 bool
 
 	rules    []*Rule
 	exprs    []ir.Expr
@@ -208,37 +229,78 @@ func newCompiler(st *state, o Options) *compiler {
 		macros:     map[string]*check.Macro{},
 		macroTexts: map[string]located{},
 		checkers:   map[string]*check.Checker{},
+		byName:     map[string]int{},
+		usedMacros: map[string]bool{},
+		words:      map[string]bool{},
 	}
 }
 
-// run compiles everything. If items could not be read, what they would have defined is
+// continues reports whether what a further file adds to the state can be compiled by
+// itself: it changed nothing that was there, and gave no meaning to words that are used.
+func (c *compiler) continues(incomplete bool) bool {
+	if incomplete || c.failed || !c.more || c.revisions != c.state.revisions || c.odd {
+		return false
+	}
+	for _, l := range c.state.lists.order[c.lists:] {
+		if c.words[l.name] || isOdd(l.name) {
+			return false
+		}
+	}
+	for _, m := range c.state.macros.order[c.known:] {
+		if c.words[m.name] {
+			return false
+		}
+	}
+	return true
+}
+
+// note remembers the words of a text that lists or macros may give a meaning to.
+func (c *compiler) note(text string) {
+	if !c.more {
+		return
+	}
+	for _, edge := range []func(r rune) bool{
+		func(r rune) bool { return r < 0x80 && isListEdge(byte(r)) },
+		func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) },
+	} {
+		for w := range strings.FieldsFuncSeq(text, edge) {
+			c.words[w] = true
+		}
+	}
+}
+
+// run compiles everything that is not compiled yet. If items could not be read, what they would have defined is
 // not missed.
 func (c *compiler) run(incomplete bool) {
+	defer func() { c.failed = incomplete || len(c.errors) > 0 }()
+	c.warnings, c.revisions = slices.Clip(c.kept), c.state.revisions
 	c.expandLists()
-	usedMacros := map[string]bool{}
-	for _, m := range c.state.macros.order {
+	for _, m := range c.state.macros.order[c.known:] {
+		c.note(m.condition.s)
 		x, text := c.parse(m.condition, m.conditionContext)
 		c.macros[m.name] = &check.Macro{Expr: x, Index: m.index, Visibility: m.visibility, Broken: x == nil}
 		c.macroTexts[m.name] = text
-		macroNames(x, usedMacros)
+		macroNames(x, c.usedMacros)
 	}
+	c.known = len(c.state.macros.order)
 	for broken := range c.state.broken {
 		if name, ok := strings.CutPrefix(broken, "macro "); ok && c.macros[name] == nil {
 			c.macros[name] = &check.Macro{Broken: true}
 		}
 	}
 	c.macroLoops()
-	for _, r := range c.state.rules.order {
+	for _, r := range c.state.rules.order[c.compiled:] {
 		switch {
 		case c.errors.full() || c.size > maxComparisons:
 			return
 		case r.known:
-			c.rule(r, usedMacros)
+			c.rule(r)
 		case r.sourceUnread && r.conditionContext != nil:
 			// The fields are not known, but the words are.
 			c.parse(r.withExceptions(), r.conditionContext)
 		}
 	}
+	c.compiled, c.kept = len(c.state.rules.order), c.warnings
 	c.incompleteSequences()
 	if !incomplete {
 		c.checkPlugins()
@@ -247,7 +309,7 @@ func (c *compiler) run(incomplete bool) {
 		return
 	}
 	for _, m := range c.state.macros.order {
-		if !usedMacros[m.name] {
+		if !c.usedMacros[m.name] {
 			c.warnings.add(m.context.problem(WarnUnusedMacro, "no rule or macro uses macro %q", m.name))
 		}
 	}
@@ -448,6 +510,7 @@ func (c *compiler) checker(source string) *check.Checker {
 		ch = &check.Checker{Source: source, Lookup: c.options.Lookup, Macros: c.macros, Lists: c.markLists}
 		c.checkers[source] = ch
 	}
+	ch.Lists = c.markLists
 	return ch
 }
 
@@ -458,7 +521,7 @@ var problemCodes = map[check.Kind]Code{
 }
 
 // rule compiles one rule.
-func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
+func (c *compiler) rule(r *rule) {
 	tmpl, ok := c.output(r)
 	if !ok {
 		return
@@ -468,8 +531,10 @@ func (c *compiler) rule(r *rule, usedMacros map[string]bool) {
 	}
 	r = c.withCondition(r)
 	extra := c.extra(r)
-	x, text := c.parse(r.withExceptions(), r.conditionContext)
-	macroNames(x, usedMacros)
+	condition := r.withExceptions()
+	c.note(condition.s)
+	x, text := c.parse(condition, r.conditionContext)
+	macroNames(x, c.usedMacros)
 	if x == nil {
 		return
 	}

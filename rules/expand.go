@@ -61,27 +61,27 @@ func quoteItem(s string) string {
 // expandLists resolves lists in lists and prepares what conditions need of them.
 func (c *compiler) expandLists() {
 	order := c.state.lists.order
-	c.byName = make(map[string]int, len(order))
-	for i, l := range order {
-		c.byName[l.name] = i
+	for i := c.lists; i < len(order); i++ {
+		c.byName[order[i].name] = i
 		// Then no list can be trusted to bring in no other.
-		c.odd = c.odd || strings.ContainsFunc(l.name, func(r rune) bool { return r < 0x80 && isListEdge(byte(r)) })
+		c.odd = c.odd || isOdd(order[i].name)
 	}
-	inherited := 0
-	for i, l := range order {
+	for ; c.lists < len(order); c.lists++ {
+		i, l := c.lists, order[c.lists]
 		size := len(l.items)
 		for _, item := range l.items {
 			if other, ok := c.state.lists.byName[item]; ok && other.index < l.visibility {
 				size += len(other.items) - 1
-				inherited += len(other.items)
+				c.inherited += len(other.items)
 			}
 		}
-		if inherited > maxInherited {
+		if c.inherited > maxInherited {
 			c.errors.add(l.context.problem(ErrValidate, "the lists up to %q have more than %d items that are those of other lists", l.name, maxInherited))
 			return
 		}
 		items := make([]string, 0, size)
 		for _, item := range l.items {
+			c.note(item)
 			other, ok := c.state.lists.byName[item]
 			if !ok || other.index >= l.visibility {
 				items = append(items, quoteItem(item))
@@ -101,6 +101,11 @@ func (c *compiler) expandLists() {
 		}
 		c.expansions = append(c.expansions, e)
 	}
+}
+
+// isOdd reports whether a name has delimiters in it.
+func isOdd(name string) bool {
+	return strings.ContainsFunc(name, func(r rune) bool { return r < 0x80 && isListEdge(byte(r)) })
 }
 
 // singleValues returns the values that the items of list number own read as, if each
