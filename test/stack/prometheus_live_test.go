@@ -71,7 +71,7 @@ func startTroubles(tb testing.TB, otlp string) *troubles {
 	// Nothing waits before this exporter but the alert queue.
 	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
-		case <-time.After(80 * time.Millisecond): // the destination is slow, not away
+		case <-time.After(50 * time.Millisecond): // the destination is slow, not away
 		case <-r.Context().Done():
 		}
 	}))
@@ -97,7 +97,7 @@ receivers:
 exporters:
   otlp_http/slow: {logs_endpoint: %s/v1/logs, sending_queue: {enabled: false}}
   otlp_http: {metrics_endpoint: %q}
-alerts: {exporters: [otlp_http/slow]}
+alerts: {exporters: [otlp_http/slow], queue: {items: 1}}
 telemetry: {metrics: {exporters: [otlp_http], interval: 1s}, resource: {service.instance.id: host}}
 `, slow.URL, otlp)))
 
@@ -131,20 +131,27 @@ telemetry: {metrics: {exporters: [otlp_http], interval: 1s}, resource: {service.
 	return tr
 }
 
-// flood opens the file as fast as it can until stop is called.
+// flood opens the file a hundred times every few milliseconds until stop is called.
 func (tr *troubles) flood() (stop func()) {
 	var wg sync.WaitGroup
-	var done atomic.Bool
-	for range 2 {
-		wg.Go(func() {
-			for !done.Load() {
+	done := make(chan struct{})
+	wg.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			for range 100 {
 				if f, err := os.Open(tr.file); err == nil {
 					f.Close()
 				}
 			}
-		})
-	}
-	return sync.OnceFunc(func() { done.Store(true); wg.Wait() })
+		}
+	})
+	return sync.OnceFunc(func() { close(done); wg.Wait() })
 }
 
 // freeze keeps the host's instance from running while programs are started: what it
@@ -178,11 +185,23 @@ func firing(tb testing.TB, p *peer.PrometheusServer) map[string][]string {
 	return out
 }
 
-// awaitAlerts waits until each of the alerts fires, about what is wanted among others.
-func awaitAlerts(tb testing.TB, p *peer.PrometheusServer, want map[string]string) {
+// fired is firing for all of the last ten minutes.
+func fired(tb testing.TB, p *peer.PrometheusServer) map[string][]string {
+	tb.Helper()
+	out := map[string][]string{}
+	for _, s := range p.Query(tb, `group by (alertname, source, exporter) (last_over_time(ALERTS{alertstate="firing"}[10m]))`) {
+		name := s.Metric["alertname"]
+		out[name] = append(out[name], s.Metric["source"]+s.Metric["exporter"])
+	}
+	return out
+}
+
+// awaitAlerts waits until each of the alerts is among those that get returns, about what
+// is wanted among others.
+func awaitAlerts(tb testing.TB, p *peer.PrometheusServer, get func(testing.TB, *peer.PrometheusServer) map[string][]string, want map[string]string) {
 	tb.Helper()
 	peer.Eventually(tb, 2*time.Minute, "the alerts fire", func() (bool, string) {
-		got := firing(tb, p)
+		got := get(tb, p)
 		var missing []string
 		for name, about := range want {
 			if !slices.Contains(got[name], about) {
@@ -269,7 +288,7 @@ func TestPrometheusAlertsFireOnRealTrouble(t *testing.T) {
 		"WindhoverRulesReloadFailed":    "",
 	}
 	for _, p := range both {
-		awaitAlerts(t, p, want)
+		awaitAlerts(t, p, fired, want)
 	}
 	if names := firing(t, scraped); len(names["WindhoverAbsent"])+len(names["WindhoverLedgerOutOfBalance"]) > 0 {
 		t.Errorf("alerts that should not fire: %v", names)
@@ -308,11 +327,11 @@ func TestPrometheusAlertsFireOnRealTrouble(t *testing.T) {
 	// And the end of it all.
 	tr.audit.Kill()
 	for _, p := range both {
-		awaitAlerts(t, p, map[string]string{"WindhoverInstanceGone": ""})
+		awaitAlerts(t, p, firing, map[string]string{"WindhoverInstanceGone": ""})
 	}
 	tr.host.Kill()
 	for _, p := range both {
-		awaitAlerts(t, p, map[string]string{"WindhoverAbsent": ""})
+		awaitAlerts(t, p, firing, map[string]string{"WindhoverAbsent": ""})
 	}
 	want["WindhoverInstanceGone"], want["WindhoverAbsent"] = "", ""
 	var never []string
