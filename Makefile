@@ -28,6 +28,8 @@ KERNEL_TESTS  = ./test/...
 PLAIN_TESTS   = $(shell go list ./... | grep -v '/windhover/test/')
 # A package has golden files if a test of it declares the flag.
 GOLDEN_TESTS  = $(shell grep -rl --include='*_test.go' 'flag\.Bool."update"' . --exclude-dir=.cache | xargs -r -n1 dirname | sort -u)
+# Tests whose peers are too heavy for the root module are modules of their own.
+MODULES      := test/stack test/deploy
 PLATFORMS    := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 # Everything git would show as changed or new, as one number.
 STATE         = { git diff HEAD && git ls-files -z --others --exclude-standard | xargs -0r sha256sum; } | sha256sum
@@ -87,8 +89,9 @@ fmt-check: $(TOOLS)/golangci-lint ## fail where fmt would change something
 	shellcheck .ci/run deploy/packages/*.sh
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint ## golangci-lint, and go vet on every platform that we build for
+lint: $(TOOLS)/golangci-lint ## golangci-lint on every module, and go vet on every platform that we build for
 	golangci-lint run
+	$(foreach m,$(MODULES),(cd $(m) && golangci-lint run) &&) true
 	$(foreach p,$(PLATFORMS),GOOS=$(firstword $(subst /, ,$p)) GOARCH=$(notdir $p) go vet -tags collector ./... &&) true
 
 .PHONY: generated-check
@@ -189,6 +192,9 @@ check: ## exactly what CI runs
 	@$(MAKE) generated-check
 	@$(MAKE) test
 	@$(MAKE) test-collector
+	@$(MAKE) test-packages
+	@$(MAKE) test-deploy
+	@$(MAKE) test-stack ARGS=-short
 
 include deploy/release.mk
 
