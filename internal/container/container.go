@@ -202,19 +202,20 @@ func (r *Resolver) answer(ctx context.Context, w *worker, a attempt) {
 	asking, cancel := context.WithTimeout(ctx, timeout)
 	c, err := w.engine.describe(asking, a.r.id)
 	cancel()
+	answered := err == nil || errors.Is(err, errUnknown)
 	switch {
-	case err == nil:
-		a.r.ref.Store(bounded(c))
-		if w.failing {
-			w.failing = false
-			r.log.Info("container engine answers again", zap.String("socket", w.path))
-		}
-		return
 	case ctx.Err() != nil:
 		return
-	case !errors.Is(err, errUnknown) && !w.failing:
+	case answered && w.failing:
+		w.failing = false
+		r.log.Info("container engine answers again", zap.String("socket", w.path))
+	case !answered && !w.failing:
 		w.failing = true
 		r.log.Warn("container engine does not answer: alerts lack names, images and pods of its containers", zap.String("socket", w.path), zap.Error(remedy(err)))
+	}
+	if err == nil {
+		a.r.ref.Store(bounded(c))
+		return
 	}
 	if a.n >= len(tries) {
 		a.r.unknown()
@@ -239,24 +240,32 @@ func bounded(c *event.Container) *event.Container {
 		&c.Name, &c.Type, &c.Image, &c.Digest, &c.Repository, &c.Tag, &c.ImageID, &c.IP,
 		&c.PodName, &c.Namespace, &c.PodUID, &c.SandboxID,
 	} {
-		*t = (*t)[:min(len(*t), maxText)]
+		*t = cut(*t, maxText)
 	}
 	c.Labels, c.PodLabels = boundedLabels(c.Labels), boundedLabels(c.PodLabels)
-	c.Mounts = c.Mounts[:min(len(c.Mounts), maxMounts)]
+	c.Mounts = cut(c.Mounts, maxMounts)
 	for i := range c.Mounts {
 		m := &c.Mounts[i]
 		for _, t := range []*[]byte{&m.Source, &m.Dest, &m.Mode, &m.Propagation} {
-			*t = (*t)[:min(len(*t), maxText)]
+			*t = cut(*t, maxText)
 		}
 	}
 	return c
+}
+
+// cut returns the first n of s, and keeps no memory for the rest.
+func cut[E any](s []E, n int) []E {
+	if len(s) <= n {
+		return s
+	}
+	return slices.Clone(s[:n])
 }
 
 // boundedLabels leaves out labels that are too long, and all beyond the first maxLabels.
 func boundedLabels(ls []event.Label) []event.Label {
 	ls = slices.DeleteFunc(ls, func(l event.Label) bool { return len(l.Key)+len(l.Value) > maxText })
 	slices.SortFunc(ls, func(a, b event.Label) int { return cmp.Compare(string(a.Key), string(b.Key)) })
-	return ls[:min(len(ls), maxLabels)]
+	return cut(ls, maxLabels)
 }
 
 func labelsOf(m map[string]string) []event.Label {

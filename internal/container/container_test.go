@@ -169,6 +169,9 @@ func TestBounded(t *testing.T) {
 	if len(c.Name) != maxText || len(c.Mounts) != maxMounts || len(c.Mounts[0].Source) != maxText || len(c.PodLabels) != maxLabels {
 		t.Errorf("a name of %d bytes, %d mounts, one of %d bytes, %d labels", len(c.Name), len(c.Mounts), len(c.Mounts[0].Source), len(c.PodLabels))
 	}
+	if cap(c.Name) > 2*maxText || cap(c.Mounts) > 2*maxMounts || cap(c.Mounts[0].Source) > 2*maxText || cap(c.PodLabels) > 2*maxLabels {
+		t.Errorf("what was cut keeps the memory of a name of %d bytes, %d mounts, %d labels", cap(c.Name), cap(c.Mounts), cap(c.PodLabels))
+	}
 	if len(c.Labels) != 2 || string(c.Labels[0].Key) != "0" {
 		t.Errorf("labels %q", c.Labels)
 	}
@@ -179,8 +182,13 @@ func TestResolverSaysOnceThatAnEngineIsBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		denied := func(context.Context) (*event.Container, error) { return nil, errors.New("connect: permission denied") }
-		r := resolverOf(t, zap.New(core), &script{answers: answers{denied, denied, denied, web}})
+		r := resolverOf(t, zap.New(core), &script{answers: answers{denied, denied, denied, unknown, web}})
 		r.Ref([]byte("a"))
+		<-time.After(400 * time.Millisecond)
+		synctest.Wait()
+		if n := logs.FilterMessage("container engine answers again").Len(); n != 1 {
+			t.Errorf("that it does not know a container is no answer: %d lines", n)
+		}
 		<-time.After(5 * time.Second)
 		synctest.Wait()
 		var got []string
