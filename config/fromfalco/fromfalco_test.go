@@ -42,6 +42,7 @@ func TestConvert(t *testing.T) {
 		{"the webhook of the k8saudit plugin", quiet + "load_plugins: [k8saudit]\nplugins: [{name: k8saudit, library_path: libk8saudit.so, init_config: {maxEventSize: 262144}, open_params: 'http://:9765/k8s-audit'}, {name: json, library_path: libjson.so}]", `{extensions: {windhover_rules: {rule_matching: all}}, receivers: {windhover_k8saudit: {endpoint: '0.0.0.0:9765', path: /k8s-audit, max_event_bytes: 262144}}}`},
 		{"a file of the cloudtrail plugin", quiet + "plugins: [{name: cloudtrail, open_params: /data/trail.json}]", `{extensions: {windhover_rules: {rule_matching: all}}, receivers: {windhover_json/cloudtrail: {source: aws_cloudtrail, files: {include: [/data/trail.json], start_at: beginning}}}}`},
 		{"the web server", quiet + "webserver: {enabled: true, listen_port: 8765}", `{extensions: {windhover_rules: {rule_matching: all}}, server: {address: '0.0.0.0:8765'}}`},
+		{"metrics that were off keep Windhover's interval", quiet + "metrics: {enabled: false, interval: 1h}", `{extensions: {windhover_rules: {rule_matching: all}}}`},
 		{"metrics each hour, a quiet log", quiet + "metrics: {enabled: true, interval: 1h}\nlog_level: warning", `{extensions: {windhover_rules: {rule_matching: all}}, telemetry: {metrics: {interval: 1h}, logs: {level: warn}}}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -128,7 +128,7 @@ func Keys() []Key {
 		{Name: "syscall_event_drops.simulate_drops", Becomes: []string{syscallReceiver + "::drops::simulate_drops"}, Note: "", carry: same(syscallReceiver + "::drops::simulate_drops")},
 
 		{Name: "metrics.enabled", Becomes: []string{"telemetry::metrics"}, Note: "Always on: `/metrics`, and every exporter that takes metrics.", carry: func(*carrier, any) {}},
-		{Name: "metrics.interval", Becomes: []string{"telemetry::metrics::interval"}, Note: "Of what is sent over OTLP. Milliseconds need a unit.", carry: carryInterval},
+		{Name: "metrics.interval", Becomes: []string{"telemetry::metrics::interval"}, Note: "Of what is sent over OTLP; carried over if `metrics.enabled`. Milliseconds need a unit.", carry: carryInterval},
 		{Name: "metrics.output_rule", Note: "Not there: metrics are metrics, no alerts."},
 		{Name: "metrics.output_file", Note: "Not there: scrape `/metrics`, or send OTLP."},
 		{Name: "metrics.rules_counters_enabled", Note: "Always there: `windhover.alerts` by rule."},
@@ -249,6 +249,9 @@ func carryTimeout(c *carrier, v any) {
 }
 
 func carryInterval(c *carrier, v any) {
+	if !c.truth("metrics.enabled") {
+		return // it is in every falco.yaml, and asks for nothing
+	}
 	text := fmt.Sprint(v)
 	if n, ok := number(v); ok {
 		text = (time.Duration(n) * time.Millisecond).String()
