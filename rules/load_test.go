@@ -451,6 +451,29 @@ func TestProblemsOfAFileAreBounded(t *testing.T) {
 	}
 }
 
+func TestLinesEndAsYAMLHasThem(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text string
+		want []int
+	}{
+		{"a\nb\r\nc\rd", []int{0, 2, 5, 7}},
+		{"a\r\rb\n\n", []int{0, 2, 3, 5, 6}},
+		{"a\u0085b\u2028c\u2029d\u2028\r", []int{0, 3, 7, 11, 15, 16}},
+		{"", []int{0}},
+	} {
+		if diff := cmp.Diff(tt.want, newPage(File{Data: []byte(tt.text)}).lines); diff != "" {
+			t.Errorf("lines of %q (-want +got):\n%s", tt.text, diff)
+		}
+	}
+	for _, end := range []string{"\n", "\r\n", "\r", "\u2028"} {
+		p := report("- rule: r" + end + "  desc: d" + end + "  condition: proc.nmae = a" + end + "  output: o" + end + "  priority: INFO" + end).Errors()[0]
+		if p.Line != 3 || p.Column != 14 || !strings.HasPrefix(p.Excerpt, "  condition: proc.nmae = a") {
+			t.Errorf("lines that end in %q: error at %d:%d of %q, want 3:14", end, p.Line, p.Column, p.Excerpt)
+		}
+	}
+}
+
 func TestPlacesInLongLines(t *testing.T) {
 	t.Parallel()
 	for _, filler := range []string{"a", "é", "語"} {
@@ -637,7 +660,7 @@ func FuzzCompile(f *testing.F) {
 		if (set != nil) != r.OK() {
 			t.Fatalf("a set: %v, but the report is fine: %v", set != nil, r.OK())
 		}
-		lines := strings.Count(text, "\n") + 1
+		lines := len(newPage(files[0]).lines)
 		for _, p := range append(r.Errors(), r.Warnings()...) {
 			if p.Msg == "" || p.File != "r.yaml" || p.Line < 1 || p.Line > lines || p.Column < 1 {
 				t.Fatalf("problem without a place in the file: %+v", p)

@@ -48,14 +48,33 @@ func newPage(f File) *page {
 		return p
 	}
 	p.lines = slices.Grow(p.lines, n)
-	for i := 0; ; {
-		n := bytes.IndexByte(p.data[i:], '\n')
-		if n < 0 {
-			return p
+	for i := 0; i < len(p.data) && len(p.lines) <= maxLines; i++ {
+		if p.data[i] >= ' ' && p.data[i] < 0x80 {
+			continue
 		}
-		i += n + 1
-		p.lines = append(p.lines, i)
+		if n := lineEnd(p.data[i:]); n > 0 {
+			i += n - 1
+			p.lines = append(p.lines, i+1)
+		}
 	}
+	return p
+}
+
+// lineEnd returns the length of the line end that b begins with, as YAML 1.1 has them, or 0.
+func lineEnd(b []byte) int {
+	switch {
+	case b[0] == '\n':
+		return 1
+	case b[0] == '\r' && len(b) > 1 && b[1] == '\n':
+		return 2
+	case b[0] == '\r':
+		return 1
+	case b[0] == 0xc2 && len(b) > 1 && b[1] == 0x85: // U+0085
+		return 2
+	case b[0] == 0xe2 && len(b) > 2 && b[1] == 0x80 && (b[2] == 0xa8 || b[2] == 0xa9): // U+2028, U+2029
+		return 3
+	}
+	return 0
 }
 
 // line returns line n, which counts from 1, without its end.
