@@ -40,6 +40,7 @@ func TestConvert(t *testing.T) {
 		{"falcosidekick with a client certificate", quiet + "json_output: true\nhttp_output: {enabled: true, url: 'https://s:2801/', mtls: true, ca_cert: /ca.crt, client_cert: /c.crt, client_key: /c.key, compress_uploads: true, user_agent: falco}\noutput_timeout: 2000", `{exporters: {windhover_falco_json/http: {http: {endpoint: 'https://s:2801/', compression: gzip, headers: {User-Agent: falco}, tls: {ca_file: /ca.crt, cert_file: /c.crt, key_file: /c.key}}, timeout: 2s}}, extensions: {windhover_rules: {rule_matching: all}}}`},
 		{"a program and its arguments", quiet + "program_output: {enabled: true, program: /usr/bin/page --team blue}", `{exporters: {windhover_falco_json/program: {program: {command: [/usr/bin/page, --team, blue]}}}, extensions: {windhover_rules: {rule_matching: all}}}`},
 		{"the webhook of the k8saudit plugin", quiet + "load_plugins: [k8saudit]\nplugins: [{name: k8saudit, library_path: libk8saudit.so, init_config: {maxEventSize: 262144}, open_params: 'http://:9765/k8s-audit'}, {name: json, library_path: libjson.so}]", `{extensions: {windhover_rules: {rule_matching: all}}, receivers: {windhover_k8saudit: {endpoint: '0.0.0.0:9765', path: /k8s-audit, max_event_bytes: 262144}}}`},
+		{"the fields of the json plugin are there", quiet + "load_plugins: [json]\nplugins: [{name: json, library_path: libjson.so}]", `{extensions: {windhover_rules: {rule_matching: all}}}`},
 		{"a file of the cloudtrail plugin", quiet + "plugins: [{name: cloudtrail, open_params: /data/trail.json}]", `{extensions: {windhover_rules: {rule_matching: all}}, receivers: {windhover_json/cloudtrail: {source: aws_cloudtrail, files: {include: [/data/trail.json], start_at: beginning}}}}`},
 		{"the web server", quiet + "webserver: {enabled: true, listen_port: 8765}", `{extensions: {windhover_rules: {rule_matching: all}}, server: {address: '0.0.0.0:8765'}}`},
 		{"metrics that were off keep Windhover's interval", quiet + "metrics: {enabled: false, interval: 1h}", `{extensions: {windhover_rules: {rule_matching: all}}}`},
@@ -67,6 +68,9 @@ json_ouptut: true
 syscall_event_drops: {threshold: .1}
 plugins:
   - {name: cloudtrail, open_params: "s3://bucket/trail"}
+  - {name: cloudtrail}
+  - {name: github, open_params: "*"}
+  - {name: k8saudit-eks, open_params: cluster}
 program_output: {enabled: true, program: "jq . | mail root"}
 `)
 	var lines []string
@@ -78,7 +82,10 @@ program_output: {enabled: true, program: "jq . | mail root"}
 		"4: json_ouptut: Falco 0.44 has no such key",
 		"5: syscall_event_drops.threshold: left out: with this engine.kind no system calls are watched",
 		"6: plugins: s3 is read by a receiver of a collector: see docs/collector.md",
-		`8: program_output.enabled: no shell reads the command: put "jq . | mail root" into a script and name that`,
+		"6: plugins: cloudtrail has no open_params: give receivers::windhover_json/cloudtrail an endpoint, or files",
+		"6: plugins: github: have the service post to a windhover_json with source: github and an endpoint, as its README says",
+		"6: plugins: k8saudit-eks reads the log service of a cloud: have it delivered to the webhook or to the files of a windhover_k8saudit",
+		`11: program_output.enabled: no shell reads the command: put "jq . | mail root" into a script and name that`,
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

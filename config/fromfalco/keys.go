@@ -54,8 +54,8 @@ func Keys() []Key {
 		{Name: "capture.default_duration", Note: "Not there, as `capture.enabled`."},
 		{Name: "capture.max_file_size_mb", Note: "Not there, as `capture.enabled`."},
 
-		{Name: "load_plugins", Becomes: []string{auditReceiver, jsonReceiver}, Note: "There are no plugins to load: a source runs if it has a receiver, and all sources run in one process. `k8saudit` is `windhover_k8saudit`; `cloudtrail`, `okta`, `github`, `gcpaudit` and `json` are `windhover_json` with a `source`.", carry: func(*carrier, any) {}},
-		{Name: "plugins", Becomes: []string{auditReceiver + "::endpoint", auditReceiver + "::tls", auditReceiver + "::files::include", auditReceiver + "::max_event_bytes", jsonReceiver + "::source", jsonReceiver + "::endpoint", jsonReceiver + "::files::include"}, Note: "`open_params`: an address becomes `endpoint` and `path`, a file `files::include`. `init_config`: `maxEventSize` becomes `max_event_bytes`, `sslCertificate` becomes `tls`. `library_path` is not needed.", carry: carryPlugins},
+		{Name: "load_plugins", Becomes: []string{auditReceiver, jsonReceiver}, Note: "There are no plugins to load: a source runs if it has a receiver, and all sources run in one process. `k8saudit` is `windhover_k8saudit`; `cloudtrail`, `okta`, `github` and `gcpaudit` are `windhover_json` with a `source`. The fields of `json` are there for every source whose events are documents.", carry: func(*carrier, any) {}},
+		{Name: "plugins", Becomes: []string{auditReceiver + "::endpoint", auditReceiver + "::tls", auditReceiver + "::files::include", auditReceiver + "::max_event_bytes", jsonReceiver + "::source", jsonReceiver + "::endpoint", jsonReceiver + "::files::include"}, Note: "`open_params`: an address becomes `endpoint` and `path`, a file `files::include`. `init_config`: `maxEventSize` becomes `max_event_bytes`, `sslCertificate` becomes `tls`. Okta, GitHub and Google Cloud post to an `endpoint`. `library_path` is not needed.", carry: carryPlugins},
 		{Name: "plugins_hostinfo", Note: "Not needed: there are no plugins."},
 
 		{Name: "priority", Becomes: []string{ruleSet + "::priority"}, Note: "", carry: same(ruleSet + "::priority")},
@@ -386,10 +386,9 @@ func carryProgram(c *carrier, v any) {
 	}
 }
 
-// sources are those that the JSON receiver reads, by the names of Falco's plugins.
-var sources = map[string]string{
-	"cloudtrail": "aws_cloudtrail", "okta": "okta", "github": "github", "gcpaudit": "gcp_auditlog", "json": "json",
-}
+// posted are the sources whose plugins ask a service, or have it post, by the names of the
+// plugins. Here it posts.
+var posted = map[string]string{"okta": "okta", "github": "github", "gcpaudit": "gcp_auditlog"}
 
 func carryPlugins(c *carrier, v any) {
 	loaded := list(c.values["load_plugins"])
@@ -403,15 +402,18 @@ func carryPlugins(c *carrier, v any) {
 		parameters, _ := plugin["open_params"].(string)
 		settings, _ := plugin["init_config"].(map[string]any)
 		switch {
+		case name == "k8saudit":
+			c.source(name, auditReceiver, strings.TrimSpace(parameters), settings)
 		case strings.HasPrefix(name, "k8saudit"):
-			if name != "k8saudit" {
-				c.note("%s reads the log service of a cloud: have it delivered to the webhook or to files", name)
-			}
-			c.source(auditReceiver, strings.TrimSpace(parameters), settings)
-		case sources[name] != "":
+			c.note("%s reads the log service of a cloud: have it delivered to the webhook or to the files of a windhover_k8saudit", name)
+		case name == "cloudtrail":
 			receiver := jsonReceiver + "/" + name
-			c.set(receiver+"::source", sources[name])
-			c.source(receiver, strings.TrimSpace(parameters), settings)
+			if c.source(name, receiver, strings.TrimSpace(parameters), settings) {
+				c.set(receiver+"::source", "aws_cloudtrail")
+			}
+		case posted[name] != "":
+			c.note("%s: have the service post to a windhover_json with source: %s and an endpoint, as its README says", name, posted[name])
+		case name == "json": // it only has fields, and rules have them
 		case name == "container", name == "k8smeta":
 			c.note("%s is built in as far as there is data: windhover fields %s", name, name)
 		default:
@@ -420,8 +422,8 @@ func carryPlugins(c *carrier, v any) {
 	}
 }
 
-// source says where a receiver gets its events from.
-func (c *carrier) source(receiver, parameters string, settings map[string]any) {
+// source says where a receiver gets its events from, or notes why it gets none.
+func (c *carrier) source(plugin, receiver, parameters string, settings map[string]any) bool {
 	scheme, rest, hasScheme := strings.Cut(parameters, "://")
 	switch {
 	case hasScheme && (scheme == "http" || scheme == "https"):
@@ -438,13 +440,18 @@ func (c *carrier) source(receiver, parameters string, settings map[string]any) {
 		}
 	case hasScheme:
 		c.note("%s is read by a receiver of a collector: see docs/collector.md", scheme)
+		return false
 	case parameters != "":
 		c.set(receiver+"::files::include", []any{parameters})
 		c.set(receiver+"::files::start_at", "beginning")
+	default:
+		c.note("%s has no open_params: give %s an endpoint, or files", plugin, receiver)
+		return false
 	}
 	if n, ok := settings["maxEventSize"].(int); ok {
 		c.set(receiver+"::max_event_bytes", n)
 	}
+	return true
 }
 
 func contains(items []any, name string) bool {
