@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/config/confighttp"
@@ -167,8 +168,11 @@ func (c *SyslogConfig) Validate() error {
 	if !slices.Contains([]string{networkUnixgram, networkUnix, networkUDP, networkTCP}, c.Network) {
 		errs = append(errs, fmt.Errorf("network: no network %q; there are unixgram, unix, udp and tcp", c.Network))
 	}
-	if c.Address == "" {
+	switch path := strings.HasPrefix(c.Address, "/"); {
+	case c.Address == "":
 		errs = append(errs, errors.New("address: it is empty"))
+	case path && (c.Network == networkUDP || c.Network == networkTCP):
+		errs = append(errs, fmt.Errorf("address: %s is a path; the network %s needs host:port", c.Address, c.Network))
 	}
 	if c.Format != formatRFC3164 && c.Format != formatRFC5424 {
 		errs = append(errs, fmt.Errorf("format: no format %q; there are rfc3164 and rfc5424", c.Format))
