@@ -37,7 +37,7 @@ const offsetsKey = "offsets"
 func openOffsets(ctx context.Context, id component.ID, in *instance.Instance) (*offsets, error) {
 	ext, ok := in.Host.GetExtensions()[id]
 	if !ok {
-		return nil, fmt.Errorf("find extension %s: there is none; add it to extensions, or remove files::storage", id)
+		return nil, fmt.Errorf("find extension %s: there is none; add it to extensions, in a collector also to service::extensions, or remove files::storage", id)
 	}
 	st, ok := ext.(storage.Extension)
 	if !ok {

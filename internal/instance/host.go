@@ -27,7 +27,7 @@ func FindRules(host component.Host, id string) (*rules.Live, error) {
 		}
 		return p.Live(), nil
 	}
-	return nil, fmt.Errorf("find extension %s: there is none; add it to extensions, or set rules to another", id)
+	return nil, fmt.Errorf("find extension %s: there is none; add it to extensions, in a collector also to service::extensions, or set rules to another", id)
 }
 
 // Keep shows accounts to whoever reads metrics, until the returned function is called:

@@ -356,7 +356,7 @@ func TestMissingStorageIsNamed(t *testing.T) {
 	p := newPlace(t, everyEvent)
 	p.more[component.MustNewID("other")] = nopComponent{}
 	for _, tt := range []struct{ id, want string }{
-		{"file_storage", "find extension file_storage: there is none; add it to extensions, or remove files::storage"},
+		{"file_storage", "find extension file_storage: there is none; add it to extensions, in a collector also to service::extensions, or remove files::storage"},
 		{"other", "use extension other: it stores nothing; use one such as file_storage"},
 	} {
 		id := component.MustNewID(tt.id)

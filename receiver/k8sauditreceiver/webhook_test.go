@@ -531,7 +531,7 @@ func TestMissingExtensionIsNamed(t *testing.T) {
 	p := newPlace(t, everyEvent)
 	p.more[component.MustNewID("other")] = nopComponent{}
 	for _, tt := range []struct{ rules, want string }{
-		{"windhover_rules/x", "find extension windhover_rules/x: there is none; add it to extensions, or set rules to another"},
+		{"windhover_rules/x", "find extension windhover_rules/x: there is none; add it to extensions, in a collector also to service::extensions, or set rules to another"},
 		{"other", "use extension other: it holds no rules; use one of type windhover_rules"},
 	} {
 		r, _, err := p.tryStart("a", func(c *Config) {

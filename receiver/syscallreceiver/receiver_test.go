@@ -286,7 +286,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		set  func(*Config)
 		want string
 	}{
-		{"no such extension", func(c *Config) { c.Instance.Rules = "windhover_rules/x" }, "find extension windhover_rules/x: there is none; add it to extensions, or set rules to another"},
+		{"no such extension", func(c *Config) { c.Instance.Rules = "windhover_rules/x" }, "find extension windhover_rules/x: there is none; add it to extensions, in a collector also to service::extensions, or set rules to another"},
 		{"an extension without rules", func(c *Config) { c.Instance.Rules = "other" }, "use extension other: it holds no rules; use one of type windhover_rules"},
 		{"no file to replay", func(c *Config) { c.ReplaySamples = "/nowhere" }, "replay samples: open /nowhere"},
 		{"a file that holds no samples", func(c *Config) { c.ReplaySamples = garbage }, "this is no file of samples"},
