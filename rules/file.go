@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -130,15 +131,25 @@ func (l *loader) read(path string) {
 		return
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+	info, err := f.Stat()
 	if err != nil {
 		l.refuse(path, err)
 		return
 	}
-	if len(data) > MaxFileSize {
+	var b bytes.Buffer
+	if info.Size() <= MaxFileSize {
+		b.Grow(int(info.Size()) + bytes.MinRead) // a pipe has no size
+		_, err = b.ReadFrom(io.LimitReader(f, MaxFileSize+1))
+	}
+	if err != nil {
+		l.refuse(path, err)
+		return
+	}
+	if max(info.Size(), int64(b.Len())) > MaxFileSize {
 		l.refuse(path, fmt.Errorf("larger than %d MiB", MaxFileSize>>20))
 		return
 	}
+	data := b.Bytes()
 	if l.size+len(data) > MaxSize {
 		l.refuse(path, fmt.Errorf("the files are larger than %d MiB together", MaxSize>>20))
 		return
