@@ -189,7 +189,7 @@ func (h *Host) startExporter(ctx, outletContext context.Context, b Block[exporte
 			runOutlet(h, outletContext, o)
 			used = true
 		case !errors.Is(err, pipeline.ErrSignalNotSupported) || cfg.Alerts.Exporters != nil:
-			return fmt.Errorf("create exporter %s for alerts: %w", b.ID, err)
+			return fmt.Errorf("create exporter %s for alerts: %w; alerts::exporters names those that get alerts", b.ID, err)
 		}
 	}
 	if takes(cfg.Telemetry.Metrics.Exporters, b.ID) {
@@ -204,7 +204,7 @@ func (h *Host) startExporter(ctx, outletContext context.Context, b Block[exporte
 			runOutlet(h, outletContext, o)
 			used = true
 		case !errors.Is(err, pipeline.ErrSignalNotSupported) || cfg.Telemetry.Metrics.Exporters != nil:
-			return fmt.Errorf("create exporter %s for metrics: %w", b.ID, err)
+			return fmt.Errorf("create exporter %s for metrics: %w; telemetry::metrics::exporters names those that get metrics, [] none", b.ID, err)
 		}
 	}
 	if !used {
