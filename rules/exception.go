@@ -38,8 +38,9 @@ type exceptionValue struct {
 	isList bool
 }
 
-// readExceptions reads the key exceptions without judging what it says.
-func (c *collector) readExceptions(at *context, n *yaml.Node) []*exception {
+// readExceptions reads the key exceptions without judging what it says. Fields may be absent
+// only where exceptions are appended to others.
+func (c *collector) readExceptions(at *context, n *yaml.Node, appended bool) []*exception {
 	node := get(n, "exceptions")
 	if node == nil || isNull(node) {
 		return nil
@@ -66,6 +67,10 @@ func (c *collector) readExceptions(at *context, n *yaml.Node) []*exception {
 		}
 		x.context = at.in("exception", x.name, entry)
 		in.itemName = x.name
+		if get(entry, "fields") == nil && !appended {
+			c.errors.add(x.context.problem(ErrYAMLValidate, "exception %q has no fields", x.name))
+			x.broken = true
+		}
 		c.readException(in, entry, x)
 		out = append(out, x)
 	}
@@ -146,7 +151,7 @@ func (c *collector) exceptionValue(in *context, n *yaml.Node, depth int) excepti
 func (c *collector) exceptions(at *context, n *yaml.Node, r *rule) []*exception {
 	var out []*exception
 	names := map[string]bool{}
-	for _, x := range c.readExceptions(at, n) {
+	for _, x := range c.readExceptions(at, n, false) {
 		if c.errors.full() {
 			break
 		}
@@ -175,7 +180,7 @@ func (c *collector) appendExceptions(at *context, n *yaml.Node, r *rule) []*exce
 	for i, x := range slices.Backward(out) {
 		index[x.name] = i
 	}
-	for _, x := range c.readExceptions(at, n) {
+	for _, x := range c.readExceptions(at, n, true) {
 		if c.errors.full() {
 			break
 		}

@@ -130,7 +130,7 @@ func Inspect(files []File, o Options) (*Inspection, *Report) {
 		macroNames(c.macros[m.name].Expr, usedMacros)
 	}
 	for _, m := range c.state.macros.order {
-		if c.macros[m.name].Expr == nil {
+		if c.macros[m.name].Broken {
 			out.Unread = append(out.Unread, m.name)
 			continue
 		}
@@ -237,7 +237,9 @@ func (in *inspected) collect(x syntax.Expr, text located, macros, lists map[stri
 	for _, use := range macroUses(x, nil) {
 		if !macros[use.Name] {
 			macros[use.Name] = true
-			in.collect(in.compiler.macros[use.Name].Expr, in.compiler.macroTexts[use.Name], macros, lists)
+			if m := in.compiler.macros[use.Name]; m != nil { // else it was reported
+				in.collect(m.Expr, in.compiler.macroTexts[use.Name], macros, lists)
+			}
 		}
 	}
 }

@@ -161,7 +161,7 @@ func TestAnErrorHidesNoOtherOfItsItem(t *testing.T) {
 		{
 			"several exceptions", fine + "  exceptions:\n  - fields: [proc.name]\n  - name: a\n    fields: [proc.nmae, fd.nme]\n    comps: [=, ist]\n  - name: b\n    values: {}\n  - name: c\n    fields: [proc.name]\n    values: [[a, b]]\n",
 			[]string{
-				`7:5: key "name" is missing`, `12:13: key "values" of exception "b" takes a list, not a mapping`,
+				`7:5: key "name" is missing`, `11:5: exception "b" has no fields`, `12:13: key "values" of exception "b" takes a list, not a mapping`,
 				`10:16: exception "a": no operator "ist"`, `9:14: exception "a": no field "proc.nmae"; did you mean "proc.name"?`,
 				`9:25: exception "a": no field "fd.nme"; did you mean "fd.name"?`, `15:14: exception "c" has 1 fields, but a value with 2 entries`,
 			},

@@ -82,6 +82,7 @@ func TestVerdicts(t *testing.T) {
 		{"another source in an override of tags", []string{fine + "- {rule: r, tags: [a], source: k8s_audit, override: {tags: append}}\n"}, ""},
 
 		{"an exception without a list of fields", []string{"- {rule: r, condition: evt.type = open, exceptions: [{name: e, fields: []}]" + tail}, "ERR_VALIDATE"},
+		{"an exception without fields", []string{"- {rule: r, condition: evt.type = open, exceptions: [{name: e}]" + tail}, "ERR_YAML_VALIDATE"},
 		{"an exception with a null for fields", []string{"- {rule: r, condition: evt.type = open, exceptions: [{name: e, fields: }]" + tail}, "ERR_VALIDATE"},
 		{"an exception with an empty field", []string{"- {rule: r, condition: evt.type = open, exceptions: [{name: e, fields: ['']}]" + tail}, "ERR_YAML_VALIDATE"},
 		{"an exception with an empty value", []string{"- {rule: r, condition: evt.type = open, exceptions: [{name: e, fields: [proc.name], values: [['']]}]" + tail}, "ERR_YAML_VALIDATE"},

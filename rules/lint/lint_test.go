@@ -195,6 +195,10 @@ func TestRulesThatAreRightAreCheckedBesideThoseThatAreNot(t *testing.T) {
   items: {}
 - macro: bad_macro
   condition: proc.name ==
+- macro: lost_macro
+  condition: proc.name = a and no_macro
+- macro: lost_user
+  condition: lost_macro or fd.num = 1
 - list: bad_lists
   items: [a]
 - rule: wrong
@@ -221,7 +225,28 @@ func TestRulesThatAreRightAreCheckedBesideThoseThatAreNot(t *testing.T) {
 	for _, p := range Check(in) {
 		got = append(got, fmt.Sprintf("%d %s", p.Line, p.Code))
 	}
-	if diff := cmp.Diff([]string{"19 LINT_NEVER_HOLDS"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"23 LINT_NEVER_HOLDS"}, got); diff != "" {
 		t.Errorf("lints (-want +got):\n%s", diff)
 	}
+}
+
+func FuzzCheck(f *testing.F) {
+	for _, s := range []string{
+		"- {rule: r, desc: d, condition: 'evt.type=open and m and proc.name in (l)', output: '%proc.name', priority: INFO}\n- {macro: m, condition: n or fd.num=1}\n- {macro: n, condition: o}\n- {list: l, items: [a, k]}\n- {list: k, items: }\n",
+		"- {macro: m, condition: fd.num=1}\n- {macro: m, condition: or m, append: true}\n- {rule: r, desc: d, condition: not (m and fd.num in (1,2)), output: o, priority: 1}\n- {rule: r, condition: and x, append: true}\n",
+		"- {rule: r, desc: d, condition: proc.name != a or proc.name != b, output: o, priority: INFO, exceptions: [{name: e, fields: [fd.name], values: [[x], [y]]}]}\n- {rule: s, desc: d, output: o, priority: INFO, sequence: {of: [r, t], within: 1s}}\n",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		in, report := rules.Inspect([]rules.File{{Name: "r.yaml", Data: []byte(text)}}, rules.Options{})
+		if (in.Set != nil) != report.OK() {
+			t.Fatalf("a set: %v, but the report is fine: %v", in.Set != nil, report.OK())
+		}
+		for _, p := range Check(in) {
+			if p.Msg == "" || p.File != "r.yaml" || p.Line < 1 || p.Column < 1 {
+				t.Fatalf("lint without a place: %+v", p)
+			}
+		}
+	})
 }
