@@ -320,6 +320,14 @@ func TestMarksReadLikeListsWrittenOut(t *testing.T) {
 		c := newCompiler(st, Options{})
 		c.expandLists()
 		in := located{s: text}
+		each := in // as the language says it: one list after the other
+		for i := range c.expansions {
+			e := &c.expansions[i]
+			each, _ = replaceList(each, e.list.name, e.written(), len(e.list.items) == 0)
+		}
+		if got := c.expand(in, false).s; got != each.s {
+			t.Fatalf("seed %d: %q with its lists written out\n got %s\nwant %s", seed, text, got, each.s)
+		}
 		written, werr := syntax.Parse(c.expand(in, false).s)
 		marked, merr := syntax.ParseMarked(c.expand(in, true).s)
 		if merr != nil {
