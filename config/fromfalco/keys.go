@@ -45,7 +45,7 @@ func Keys() []Key {
 		{Name: "engine.modern_ebpf.cpus_for_each_buffer", Becomes: []string{syscallReceiver + "::shards"}, Note: "The other way round: `shards` says how many buffers there are, each with a goroutine that reads it. 0, the default, is one per CPU, at most 16.", carry: noted("set receivers::windhover_syscall::shards to the number of CPUs divided by %v, or leave it: one shard per CPU, at most 16")},
 		{Name: "engine.modern_ebpf.buf_size_preset", Becomes: []string{syscallReceiver + "::rings::bulk"}, Note: "In bytes, a power of two: 4, the default, is 8388608, as here.", carry: carryPreset},
 		{Name: "engine.modern_ebpf.drop_failed_exit", Note: "Not there: rules ask with `evt.failed`, and types that no rule names are not captured at all."},
-		{Name: "engine.modern_ebpf.disable_iterators", Note: "Not needed: processes that run at the start are read with an iterator, or from procfs where there is none."},
+		{Name: "engine.modern_ebpf.disable_iterators", Note: "Not needed: processes that run at the start are read from procfs."},
 		{Name: "engine.replay.capture_file", Note: "`windhover replay` reads recorded audit documents. It does not read system calls from .scap files yet."},
 
 		{Name: "capture.enabled", Note: "Not there: Windhover records no .scap files."},
