@@ -87,7 +87,8 @@ func (c *command) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "windhover",
 		Short: "watch a host and its audit streams with Falco-language rules",
-		Long: `Windhover watches the system calls of a host and Kubernetes audit events, matches
+		Long: `Windhover watches the system calls of a host, Kubernetes audit events, and events that
+are JSON documents, such as those of CloudTrail, Okta, GitHub and Google Cloud. It matches
 them with rules in Falco's language, and sends alerts as OTLP logs and counters as OTLP
 metrics and Prometheus series.
 

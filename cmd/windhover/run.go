@@ -95,9 +95,9 @@ SIGHUP has the rules read again; a file with errors leaves the old rules in plac
 A second SIGINT or SIGTERM ends the process at once.
 
 Watching system calls takes the capabilities BPF, PERFMON, SYS_PTRACE and
-DAC_READ_SEARCH, or root. A configuration that only reads Kubernetes audit events takes
-none. Capabilities that are permitted and not effective, as a program file can give them,
-are made effective.
+DAC_READ_SEARCH, or root. A configuration that only reads documents, such as Kubernetes
+audit events, takes none. Capabilities that are permitted and not effective, as a program
+file can give them, are made effective.
 
 A service manager that set NOTIFY_SOCKET is told when every source watches and what each
 does; with WATCHDOG_USEC it gets signs of life.`,

@@ -40,7 +40,7 @@ type Config struct {
 	// Containers says which container engines are asked what containers are.
 	Containers ContainersConfig `mapstructure:"containers"`
 	// HostRoot is the directory where the files of the host are mounted, "/" but in a
-	// container. The host's procfs is expected at HostRoot/proc.
+	// container. The host's procfs is expected at proc in it.
 	HostRoot string `mapstructure:"host_root"`
 	// CaptureSelf also reports what Windhover itself does.
 	CaptureSelf bool `mapstructure:"capture_self"`
