@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
@@ -118,6 +119,12 @@ func Configure(l *config.Loaded, f Factories) (*Blocks, error) {
 		block.Config = factory.CreateDefaultConfig()
 		boundQueue(block.Config, l.Block(config.Exporters, id))
 		keep(l.Decode(config.Exporters, id, block.Config))
+		keep(storageProblem(l, id))
+		if block.Factory.Type() == otlpHTTP {
+			for _, key := range []string{"endpoint", "logs_endpoint", "metrics_endpoint"} {
+				keep(endpointProblem(l, id, key))
+			}
+		}
 		b.Exporters = append(b.Exporters, block)
 	}
 	for _, id := range l.IDs(config.Extensions) {
@@ -155,6 +162,31 @@ func boundQueue(cfg component.Config, block map[string]any) {
 	if err := confmap.NewFromStringMap(bound).Unmarshal(cfg); err != nil {
 		panic("BUG: host: sending_queue without a size in bytes: " + err.Error())
 	}
+}
+
+// storageProblem says that the queue of an exporter is to be kept by an extension that
+// there is not: by itself the exporter would find that out when it starts, and not say
+// which one it lacks.
+func storageProblem(l *config.Loaded, id string) error {
+	queue, _ := l.Block(config.Exporters, id)["sending_queue"].(map[string]any)
+	storage, _ := queue["storage"].(string)
+	if storage == "" || slices.Contains(l.IDs(config.Extensions), storage) {
+		return nil
+	}
+	return l.Problem(config.Exporters, id, "sending_queue::storage",
+		fmt.Sprintf("no extension %q; set extensions::%[1]s, such as {directory: /var/lib/windhover, create_directory: true}", storage))
+}
+
+// otlpHTTP is the type of an exporter that tries again and again to send to what is no URL.
+var otlpHTTP = component.MustNewType("otlp_http")
+
+// endpointProblem says that an address that has to be a URL is none.
+func endpointProblem(l *config.Loaded, id, key string) error {
+	endpoint, _ := l.Block(config.Exporters, id)[key].(string)
+	if endpoint == "" || strings.HasPrefix(endpoint, "http://") || strings.HasPrefix(endpoint, "https://") {
+		return nil
+	}
+	return l.Problem(config.Exporters, id, key, fmt.Sprintf("%q is no URL; did you mean \"http://%[1]s\"?", endpoint))
 }
 
 // find returns the factory for an ID that package config has found to be one.

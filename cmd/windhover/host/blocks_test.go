@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/otlpexporter"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 
 	"github.com/windhover/windhover/config"
 )
@@ -18,7 +19,7 @@ func configure(tb testing.TB, text string) (*Blocks, error) {
 	tb.Helper()
 	f := Factories{
 		Receivers: scripted(map[string]func(*script) error{"test_a": nil}),
-		Exporters: []exporter.Factory{otlpexporter.NewFactory()},
+		Exporters: []exporter.Factory{otlpexporter.NewFactory(), otlphttpexporter.NewFactory()},
 	}
 	types := f.Types()
 	types[config.Extensions] = []string{"windhover_rules"}
@@ -62,11 +63,14 @@ func TestQueueOfAnExporterIsBoundedInBytes(t *testing.T) {
 
 func TestMistakesInBlocksAreReportedAllAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := configure(t, "receivers: {test_a: {on_error: explode}}\nexporters:\n  otlp_grpc:\n    endpiont: x:1\n  otlp_grpc/b: {sending_queue: {queue_siez: 1}}\n")
+	_, err := configure(t, "receivers: {test_a: {on_error: explode}}\nexporters:\n  otlp_grpc:\n    endpiont: x:1\n  otlp_grpc/b: {sending_queue: {queue_siez: 1}}\n"+
+		"  otlp_grpc/c: {endpoint: 'x:1', sending_queue: {storage: file_storage}}\n  otlp_http: {endpoint: 'x:1'}\n  otlp_http/b: {endpoint: 'https://x:1'}\n")
 	want := []string{
 		`:1:22: receivers::test_a::on_error: "explode" is none of stop, continue, restart`,
 		`:4:5: exporters::otlp_grpc::endpiont: unknown key; did you mean "endpoint"?`,
 		`:5:33: exporters::otlp_grpc/b::sending_queue::queue_siez: unknown key; did you mean "queue_size"?`,
+		`:6:50: exporters::otlp_grpc/c::sending_queue::storage: no extension "file_storage"; set extensions::file_storage, such as {directory: /var/lib/windhover, create_directory: true}`,
+		`:7:15: exporters::otlp_http::endpoint: "x:1" is no URL; did you mean "http://x:1"?`,
 	}
 	var got []string
 	if err != nil {
