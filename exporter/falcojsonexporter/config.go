@@ -127,8 +127,13 @@ func (c *Config) Validate() error {
 	if n != 1 {
 		errs = append(errs, fmt.Errorf("there are %d outputs; set one of file, http, program and syslog", n))
 	}
-	if c.HTTP.HasValue() && c.HTTP.Get().Endpoint == "" {
-		errs = append(errs, errors.New("http::endpoint: it is empty"))
+	if c.HTTP.HasValue() {
+		switch endpoint := c.HTTP.Get().Endpoint; {
+		case endpoint == "":
+			errs = append(errs, errors.New("http::endpoint: it is empty"))
+		case !strings.HasPrefix(endpoint, "http://") && !strings.HasPrefix(endpoint, "https://"):
+			errs = append(errs, fmt.Errorf("http::endpoint: %q is no URL; did you mean \"http://%[1]s\"?", endpoint))
+		}
 	}
 	if !c.IncludeOutput && !c.IncludeMessage && !c.IncludeOutputFields {
 		errs = append(errs, errors.New("include_output: with neither output, message nor fields an alert tells nothing"))

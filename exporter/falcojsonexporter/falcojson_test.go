@@ -598,6 +598,7 @@ func TestConfig(t *testing.T) {
 		"windhover_falco_json/empty_file":   "file: path: it is empty",
 		"windhover_falco_json/no_command":   "program: command: it is empty; set the program and its arguments as a list",
 		"windhover_falco_json/no_endpoint":  "http::endpoint: it is empty",
+		"windhover_falco_json/no_url":       `http::endpoint: "sidekick:2801" is no URL; did you mean "http://sidekick:2801"?`,
 		"windhover_falco_json/wrong_syslog": "syslog: network: no network \"sctp\"; there are unixgram, unix, udp and tcp\nformat: no format \"gelf\"; there are rfc3164 and rfc5424\nfacility: 24 is not between 0 and 23\napp_name: \"a b\" is not 1 to 32 letters, digits, dots, dashes and underscores",
 		"windhover_falco_json/no_server":    "syslog: address: /dev/log is a path; the network tcp needs host:port",
 		"windhover_falco_json/says_nothing": "include_output: with neither output, message nor fields an alert tells nothing",
