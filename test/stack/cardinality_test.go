@@ -88,7 +88,8 @@ exporters:
 	var last float64
 	peer.Eventually(t, time.Minute, "everything is counted", func() (bool, string) {
 		n := w.Metric("windhover_source_events_total")
-		done := n == last && lost() > 0 && w.Metric("windhover_queue_usage") == 0
+		// Other programs of the host go on making some.
+		done := n-last < 1_000 && lost() > 0 && w.Metric("windhover_queue_usage") == 0
 		last = n
 		return done || t.Failed(), fmt.Sprintf("%g events, %g lost", n, lost())
 	})
