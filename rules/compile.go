@@ -693,7 +693,7 @@ const maxEventCodes = 100
 
 // maxComparisons is how many comparisons all conditions have at most, with their macros
 // written out.
-const maxComparisons = 250_000
+const maxComparisons = 100_000
 
 // add completes the rule.
 func (c *compiler) add(r *rule, x ir.Expr, t *output.Template, text located) {
