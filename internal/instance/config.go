@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/windhover/windhover/internal/alert"
+	"github.com/windhover/windhover/internal/field"
 	"github.com/windhover/windhover/internal/fold"
 	"github.com/windhover/windhover/internal/redact"
 )
@@ -47,6 +48,22 @@ func NewDefaultConfig() Config {
 		MetricsInterval: 10 * time.Second,
 		OnError:         Stop,
 	}
+}
+
+// ValidateFields reports every field in c that a source of a type does not have.
+func (c *Config) ValidateFields(sourceType string) error {
+	var errs []error
+	for _, name := range c.Fold.Fields {
+		if _, err := field.Lookup(name, sourceType); err != nil {
+			errs = append(errs, fmt.Errorf("fold::fields: %w", err))
+		}
+	}
+	if c.Redact.Validate() == nil { // else that is reported
+		if _, err := redact.New(c.Redact, sourceType); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Validate reports every problem with c. Blocks with a Validate of their own report for

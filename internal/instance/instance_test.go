@@ -282,6 +282,23 @@ func TestRepeatsAreReportedAtTheEnd(t *testing.T) {
 	}
 }
 
+func TestFieldsThatAreNoneAreMistakesOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	c := NewDefaultConfig()
+	c.Fold.Fields = []string{"ka.verb", "ka.vreb"}
+	c.Redact.Patterns = []redact.PatternConfig{{Pattern: "x", Fields: []string{"ka.nmae"}}}
+	err := c.ValidateFields("k8s_audit")
+	for _, want := range []string{`fold::fields: no field "ka.vreb"; did you mean "ka.verb"?`, `redact by pattern 0: no field "ka.nmae"`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ValidateFields = %v, want %s in it", err, want)
+		}
+	}
+	c.Fold.Fields, c.Redact.Patterns[0].Fields = []string{"ka.verb"}, nil
+	if err := c.ValidateFields("k8s_audit"); err != nil {
+		t.Errorf("ValidateFields of fields that there are = %v", err)
+	}
+}
+
 func TestFieldsThatAreNoneAreErrorsAtStart(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

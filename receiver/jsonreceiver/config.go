@@ -101,6 +101,8 @@ func (c *Config) Validate() error {
 	}
 	if types := feed.SourceTypes(); !slices.Contains(types, c.Source) {
 		errs = append(errs, fmt.Errorf("source: no type %q; there are %s", c.Source, strings.Join(types, ", ")))
+	} else if err := c.Instance.ValidateFields(c.Source); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Source != field.JSON {
 		if c.Time.Path != "" {

@@ -82,6 +82,7 @@ func TestConfigProblemsAreAllReported(t *testing.T) {
 		{"windhover_json/known", []string{
 			"time: source okta has its own; remove it, or set source to json",
 			"envelope: source okta has its own; remove it, or set source to json",
+			`fold::fields: source okta has no field "ct.name"; it belongs to source aws_cloudtrail`,
 		}},
 		{"windhover_json/unknown", []string{"has invalid keys: stdn"}},
 	} {

@@ -43,5 +43,5 @@ func (c *Config) Validate() error {
 	if c.MaxEventBytes < 1024 || c.MaxEventBytes > maxEventLimit {
 		errs = append(errs, fmt.Errorf("max_event_bytes: %d is not between 1024 and %d", c.MaxEventBytes, maxEventLimit))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Instance.ValidateFields(sourceType))...)
 }

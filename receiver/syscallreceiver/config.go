@@ -126,7 +126,7 @@ func (c *Config) Validate() error {
 	if c.RecordSamples != "" && c.RecordSamples == c.ReplaySamples {
 		errs = append(errs, fmt.Errorf("record_samples: %s is the file that is replayed", c.RecordSamples))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Instance.ValidateFields(sourceType))...)
 }
 
 // maxSockets bounds the engines that are asked, each by a goroutine.
