@@ -64,6 +64,8 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"an argument too few", []string{"check"}, exitUsage, "windhover check --help"},
 		{"a setting that sets nothing", []string{"run", "--set", "server"}, exitUsage, `set "server": not of the form key=value`},
 		{"an unknown key in a setting", []string{"config", "--set", "server.adress=x"}, exitUsage, `--set: server::adress: unknown key; did you mean "address"?`},
+		{"rules that no extension holds", []string{"config", "--set", "receivers.windhover_syscall.rules=windhover_rules/x"}, exitUsage, `--set: receivers::windhover_syscall::rules: no extension "windhover_rules/x"; set extensions::windhover_rules/x`},
+		{"offsets that no extension keeps", []string{"config", "--set", "receivers.windhover_k8saudit.files={include: [a.log], storage: file_storage}"}, exitUsage, `--set: receivers::windhover_k8saudit::files::storage: no extension "file_storage"; set extensions::file_storage`},
 		{"an unknown key in a file", []string{"run", "-c", config}, exitUsage, config + `:4:1: servr: unknown key; did you mean "server"?`},
 		{"an unknown format", []string{"run", "--output", "jsn"}, exitUsage, `--output: exporters::windhover_console::format: `},
 		{"a configuration that is not there", []string{"run", "-c", "/no/such.yaml"}, exitUsage, "/no/such.yaml: no such file or directory"},

@@ -112,6 +112,8 @@ func Configure(l *config.Loaded, f Factories) (*Blocks, error) {
 		} else {
 			keep(l.DecodeWithout(config.Receivers, id, block.Config, onErrorKey))
 		}
+		keep(extensionProblem(l, config.Receivers, id, "rules"))
+		keep(extensionProblem(l, config.Receivers, id, "files", "storage"))
 		b.Sources = append(b.Sources, s)
 	}
 	for _, id := range l.IDs(config.Exporters) {
@@ -119,7 +121,7 @@ func Configure(l *config.Loaded, f Factories) (*Blocks, error) {
 		block.Config = factory.CreateDefaultConfig()
 		boundQueue(block.Config, l.Block(config.Exporters, id))
 		keep(l.Decode(config.Exporters, id, block.Config))
-		keep(storageProblem(l, id))
+		keep(extensionProblem(l, config.Exporters, id, "sending_queue", "storage"))
 		if block.Factory.Type() == otlpHTTP {
 			for _, key := range []string{"endpoint", "logs_endpoint", "metrics_endpoint"} {
 				keep(endpointProblem(l, id, key))
@@ -164,17 +166,18 @@ func boundQueue(cfg component.Config, block map[string]any) {
 	}
 }
 
-// storageProblem says that the queue of an exporter is to be kept by an extension that
-// there is not: by itself the exporter would find that out when it starts, and not say
-// which one it lacks.
-func storageProblem(l *config.Loaded, id string) error {
-	queue, _ := l.Block(config.Exporters, id)["sending_queue"].(map[string]any)
-	storage, _ := queue["storage"].(string)
-	if storage == "" || slices.Contains(l.IDs(config.Extensions), storage) {
+// extensionProblem says that a key of a component names an extension that there is not:
+// by itself the component would find that out when it starts.
+func extensionProblem(l *config.Loaded, s config.Section, id string, path ...string) error {
+	block := l.Block(s, id)
+	for _, key := range path[:len(path)-1] {
+		block, _ = block[key].(map[string]any)
+	}
+	name, _ := block[path[len(path)-1]].(string)
+	if name == "" || slices.Contains(l.IDs(config.Extensions), name) {
 		return nil
 	}
-	return l.Problem(config.Exporters, id, "sending_queue::storage",
-		fmt.Sprintf("no extension %q; set extensions::%[1]s, such as {directory: /var/lib/windhover, create_directory: true}", storage))
+	return l.Problem(s, id, strings.Join(path, config.Delimiter), fmt.Sprintf("no extension %q; set extensions::%[1]s", name))
 }
 
 // otlpHTTP is the type of an exporter that tries again and again to send to what is no URL.

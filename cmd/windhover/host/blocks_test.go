@@ -69,7 +69,7 @@ func TestMistakesInBlocksAreReportedAllAtOnce(t *testing.T) {
 		`:1:22: receivers::test_a::on_error: "explode" is none of stop, continue, restart`,
 		`:4:5: exporters::otlp_grpc::endpiont: unknown key; did you mean "endpoint"?`,
 		`:5:33: exporters::otlp_grpc/b::sending_queue::queue_siez: unknown key; did you mean "queue_size"?`,
-		`:6:50: exporters::otlp_grpc/c::sending_queue::storage: no extension "file_storage"; set extensions::file_storage, such as {directory: /var/lib/windhover, create_directory: true}`,
+		`:6:50: exporters::otlp_grpc/c::sending_queue::storage: no extension "file_storage"; set extensions::file_storage`,
 		`:7:15: exporters::otlp_http::endpoint: "x:1" is no URL; did you mean "http://x:1"?`,
 	}
 	var got []string
