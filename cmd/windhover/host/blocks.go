@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/component"
@@ -177,7 +178,7 @@ func extensionProblem(l *config.Loaded, s config.Section, id string, path ...str
 	if name == "" || slices.Contains(l.IDs(config.Extensions), name) {
 		return nil
 	}
-	return l.Problem(s, id, strings.Join(path, config.Delimiter), fmt.Sprintf("no extension %q; set extensions::%[1]s", name))
+	return l.Problem(s, id, strings.Join(path, config.Delimiter), "no extension "+strconv.Quote(name)+"; set extensions::"+name)
 }
 
 // otlpHTTP is the type of an exporter that tries again and again to send to what is no URL.
