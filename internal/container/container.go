@@ -159,7 +159,9 @@ func (r *Resolver) send(w *worker, a attempt) {
 	select {
 	case w.requests <- a:
 	default:
-		r.refused.Add(1)
+		if r.refused.Add(1) == 1 {
+			r.log.Warn("more containers than can be asked for at once: alerts lack names, images and pods of some", zap.Int("waiting", len(w.requests)))
+		}
 		a.r.unknown()
 	}
 }
