@@ -175,5 +175,5 @@ func (in *Instance) sendMetricsOnce(reader *metric.ManualReader, data *metricdat
 	if err := reader.Collect(ctx, data); err != nil {
 		in.Receiver.Logger.Warn("metrics are incomplete", zap.Error(err))
 	}
-	return in.metrics.ConsumeMetrics(ctx, otlp.ToPMetric(data))
+	return in.metrics.ConsumeMetrics(ctx, otlp.ToPMetric(data, in.live.Generation()))
 }

@@ -25,6 +25,9 @@ const (
 	EventEventsDropped = "windhover.events_dropped"
 )
 
+// attributeGeneration is on every alert, and on the scope of every metric.
+const attributeGeneration = "windhover.ruleset.generation"
+
 // Attributes that exporters of other shapes read from a record.
 const (
 	AttributeRuleName     = "security_rule.name"
@@ -214,7 +217,7 @@ func encode(r plog.LogRecord, a *alert.Alert, alone bool) {
 		w.str("windhover.source.name", a.Source.Name)
 		w.str(AttributeSourceType, a.Source.Type)
 	}
-	w.int("windhover.ruleset.generation", int64(a.Generation))
+	w.int(attributeGeneration, int64(a.Generation))
 
 	switch {
 	case a.Drop != nil:

@@ -112,7 +112,7 @@ func Reference() []byte {
 
 <!-- Made of the tables in internal/otlp and internal/ledger by "make golden". -->
 
-Windhover sends these over OTLP and shows them on /metrics, under the same names: Prometheus writes ` + "`_`" + ` for ` + "`.`" + `, and adds the unit and, to counters, ` + "`_total`" + `. All are cumulative from the start of the process. Series by event type, system call or program appear with their first count; all others are there from the start.
+Windhover sends these over OTLP and shows them on /metrics, under the same names: Prometheus writes ` + "`_`" + ` for ` + "`.`" + `, and adds the unit and, to counters, ` + "`_total`" + `. All are cumulative from the start of the process. Over OTLP the scope of every metric has ` + "`windhover.ruleset.generation`" + `, the number of the rule set in use; on /metrics it is ` + "`windhover_rules_generation`" + `. Series by event type, system call or program appear with their first count; all others are there from the start.
 
 An instance has about 400 series and one for each rule, of which the first 1,000 have one of their own. Containers add 20 at most, which makes about 1,500 series in a test with 10,000 containers and 1,044 rules.
 

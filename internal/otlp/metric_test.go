@@ -363,7 +363,7 @@ func TestToPMetric(t *testing.T) {
 			},
 		}},
 	}
-	b, err := (&pmetric.JSONMarshaler{}).MarshalMetrics(ToPMetric(rm))
+	b, err := (&pmetric.JSONMarshaler{}).MarshalMetrics(ToPMetric(rm, 3))
 	if err != nil {
 		t.Fatal(err)
 	}

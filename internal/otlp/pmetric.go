@@ -18,6 +18,7 @@ import (
 // MetricReader collects the metrics of a book for a pipeline of a collector. It is
 // safe for concurrent use.
 type MetricReader struct {
+	book     *ledger.Book
 	reader   *sdkmetric.ManualReader
 	provider *sdkmetric.MeterProvider
 }
@@ -33,6 +34,7 @@ func NewMetricReader(b *ledger.Book, res Resource) (*MetricReader, error) {
 	reader := sdkmetric.NewManualReader()
 	r := &MetricReader{
 		reader: reader,
+		book:   b,
 		provider: sdkmetric.NewMeterProvider(
 			sdkmetric.WithReader(reader),
 			sdkmetric.WithResource(sdkresource.NewSchemaless(attrs...)),
@@ -53,7 +55,8 @@ func (r *MetricReader) Collect(ctx context.Context) (pmetric.Metrics, error) {
 	if err := r.reader.Collect(ctx, &rm); err != nil {
 		return pmetric.Metrics{}, fmt.Errorf("collect metrics: %w", err)
 	}
-	return ToPMetric(&rm), nil
+	rules, _ := r.book.Rules()
+	return ToPMetric(&rm, rules.Generation), nil
 }
 
 // Shutdown ends the reader.
@@ -61,7 +64,10 @@ func (r *MetricReader) Shutdown(ctx context.Context) error { return r.provider.S
 
 // ToPMetric returns rm as a collector passes it on: the very OTLP message that an
 // exporter of the SDK would send.
-func ToPMetric(rm *metricdata.ResourceMetrics) pmetric.Metrics {
+//
+// The scope says which rule set was in use, unless generation is 0: on the scope it is on
+// every metric and makes no series anew at a reload.
+func ToPMetric(rm *metricdata.ResourceMetrics, generation uint64) pmetric.Metrics {
 	out := pmetric.NewMetrics()
 	if len(rm.ScopeMetrics) == 0 {
 		return out
@@ -77,6 +83,9 @@ func ToPMetric(rm *metricdata.ResourceMetrics) pmetric.Metrics {
 		scope.Scope().SetName(sm.Scope.Name)
 		scope.Scope().SetVersion(sm.Scope.Version)
 		putSet(scope.Scope().Attributes(), sm.Scope.Attributes.ToSlice())
+		if generation != 0 {
+			scope.Scope().Attributes().PutInt(attributeGeneration, int64(generation))
+		}
 		scope.SetSchemaUrl(sm.Scope.SchemaURL)
 		scope.Metrics().EnsureCapacity(len(sm.Metrics))
 		for j := range sm.Metrics {

@@ -119,7 +119,7 @@ func (e *StartError) Unwrap() error { return e.Err }
 
 func (h *Host) start(ctx, outletContext context.Context) error {
 	var err error
-	if h.telemetry, err = newTelemetry(h.Settings, h.sendMetrics); err != nil {
+	if h.telemetry, err = newTelemetry(h.Settings, h.book, h.sendMetrics); err != nil {
 		return err
 	}
 	for _, b := range h.Blocks.Extensions {

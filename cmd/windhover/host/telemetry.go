@@ -38,7 +38,7 @@ var chatty = []string{
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",
 }
 
-func newTelemetry(s Settings, send func(pmetric.Metrics) error) (*telemetry, error) {
+func newTelemetry(s Settings, book *ledger.Book, send func(pmetric.Metrics) error) (*telemetry, error) {
 	cfg := s.Blocks.Config.Telemetry
 	t := &telemetry{registry: prometheus.NewRegistry()}
 	if err := errors.Join(
@@ -69,7 +69,7 @@ func newTelemetry(s Settings, send func(pmetric.Metrics) error) (*telemetry, err
 		sdkmetric.WithCardinalityLimit(0),
 	}
 	if e := cfg.Metrics.Exporters; e == nil || len(e) > 0 {
-		o = append(o, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(&periodic{send: send},
+		o = append(o, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(&periodic{book: book, send: send},
 			sdkmetric.WithInterval(cfg.Metrics.Interval), sdkmetric.WithTimeout(10*time.Second))))
 	}
 	for _, scope := range chatty {
@@ -115,6 +115,7 @@ func (h *Host) stats() ledger.HostStats {
 
 // periodic hands what a reader collected to the exporters of metrics.
 type periodic struct {
+	book *ledger.Book
 	send func(pmetric.Metrics) error
 }
 
@@ -128,7 +129,8 @@ func (*periodic) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 
 // Export is not called concurrently.
 func (p *periodic) Export(_ context.Context, rm *metricdata.ResourceMetrics) error {
-	return p.send(otlp.ToPMetric(rm))
+	rules, _ := p.book.Rules()
+	return p.send(otlp.ToPMetric(rm, rules.Generation))
 }
 
 func (*periodic) ForceFlush(context.Context) error { return nil }
