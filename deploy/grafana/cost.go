@@ -9,7 +9,7 @@ func cost() dashboard {
 		rows: []row{
 			{"How much", []panel{
 				{
-					"CPU", "Of all instances together. 1 is one core. What kernel programs take is not in it: see Kernel programs.",
+					"CPU", "Of all instances together. 1 is one core. What kernel programs take is not in it: see CPU in the kernel.",
 					at{0, 0, 4, 3},
 					number{unit: cores, levels: plain},
 					[]query{{promql: `sum(rate(windhover_process_cpu_seconds_total{@}[$__rate_interval]))`, now: true}},
@@ -39,10 +39,10 @@ func cost() dashboard {
 					[]query{{promql: `sum(rate(windhover_syscall_filtered_total{*}[$__rate_interval])) / sum(rate(windhover_syscall_calls_total{*}[$__rate_interval]))`, now: true}},
 				},
 				{
-					"Time in rules", "CPU that conditions take, each by itself, of all instances together: an estimate, and more than it is, since what rules share is charged to each of them.",
+					"CPU in the kernel", "CPU that Windhover's programs in the kernel take, on account of whoever makes the system calls. Empty without the kernel's statistics: sysctl kernel.bpf_stats_enabled=1.",
 					at{20, 0, 4, 3},
 					number{unit: cores, levels: plain},
-					[]query{{promql: `sum(rate(windhover_rule_time_seconds_total{*}[$__rate_interval]))`, now: true}},
+					[]query{{promql: `sum(rate(windhover_program_time_seconds_total{*}[$__rate_interval]))`, now: true}},
 				},
 			}},
 			{"Instances", []panel{
