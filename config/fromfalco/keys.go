@@ -54,7 +54,7 @@ func Keys() []Key {
 		{Name: "capture.default_duration", Note: "Not there, as `capture.enabled`."},
 		{Name: "capture.max_file_size_mb", Note: "Not there, as `capture.enabled`."},
 
-		{Name: "load_plugins", Becomes: []string{auditReceiver, jsonReceiver}, Note: "There are no plugins to load: a source runs if it has a receiver, and all sources run in one process. `k8saudit` is `windhover_k8saudit`; `cloudtrail`, `okta`, `github` and `gcpaudit` are `windhover_json` with a `source`. The fields of `json` are there for every source whose events are documents.", carry: func(*carrier, any) {}},
+		{Name: "load_plugins", Becomes: []string{auditReceiver, jsonReceiver}, Note: "There are no plugins to load: a source runs if it has a receiver, and all sources run in one process. `k8saudit` is `windhover_k8saudit`; `cloudtrail`, `okta`, `github` and `gcpaudit` are `windhover_json` with a `source`. The fields of `json` are there for every source whose events are documents.", carry: elsewhere},
 		{Name: "plugins", Becomes: []string{auditReceiver + "::endpoint", auditReceiver + "::tls", auditReceiver + "::files::include", auditReceiver + "::max_event_bytes", jsonReceiver + "::source", jsonReceiver + "::endpoint", jsonReceiver + "::files::include"}, Note: "`open_params`: an address becomes `endpoint` and `path`, a file `files::include`. `init_config`: `maxEventSize` becomes `max_event_bytes`, `sslCertificate` becomes `tls`. Okta, GitHub and Google Cloud post to an `endpoint`. `library_path` is not needed.", carry: carryPlugins},
 		{Name: "plugins_hostinfo", Note: "Not needed: there are no plugins."},
 
@@ -63,12 +63,12 @@ func Keys() []Key {
 		{Name: "append_output", Becomes: []string{ruleSet + "::append_output"}, Note: "The same entries.", carry: same(ruleSet + "::append_output")},
 		{Name: "static_fields", Becomes: []string{"telemetry::resource"}, Note: "Attributes of the resource of every alert and metric.", carry: same("telemetry::resource")},
 
-		{Name: "json_output", Becomes: []string{console + "::format"}, Note: "`json` or `text`. OTLP and `windhover_falco_json` carry every field anyway.", carry: func(*carrier, any) {}},
-		{Name: "json_include_output_property", Becomes: []string{falcoJSON + "::include_output"}, Note: "A key of each exporter.", carry: eachJSON("include_output")},
-		{Name: "json_include_message_property", Becomes: []string{falcoJSON + "::include_message"}, Note: "A key of each exporter.", carry: eachJSON("include_message")},
-		{Name: "json_include_output_fields_property", Becomes: []string{falcoJSON + "::include_output_fields"}, Note: "A key of each exporter.", carry: eachJSON("include_output_fields")},
-		{Name: "json_include_tags_property", Becomes: []string{falcoJSON + "::include_tags"}, Note: "A key of each exporter.", carry: eachJSON("include_tags")},
-		{Name: "time_format_iso_8601", Becomes: []string{falcoJSON + "::time_format_iso_8601"}, Note: "A key of each exporter.", carry: eachJSON("time_format_iso_8601")},
+		{Name: "json_output", Becomes: []string{console + "::format"}, Note: "`json` or `text`. OTLP and `windhover_falco_json` carry every field anyway.", carry: elsewhere},
+		{Name: "json_include_output_property", Becomes: []string{falcoJSON + "::include_output"}, Note: "A key of each exporter.", carry: elsewhere},
+		{Name: "json_include_message_property", Becomes: []string{falcoJSON + "::include_message"}, Note: "A key of each exporter.", carry: elsewhere},
+		{Name: "json_include_output_fields_property", Becomes: []string{falcoJSON + "::include_output_fields"}, Note: "A key of each exporter.", carry: elsewhere},
+		{Name: "json_include_tags_property", Becomes: []string{falcoJSON + "::include_tags"}, Note: "A key of each exporter.", carry: elsewhere},
+		{Name: "time_format_iso_8601", Becomes: []string{falcoJSON + "::time_format_iso_8601"}, Note: "A key of each exporter.", carry: elsewhere},
 		{Name: "buffer_format_base64", Note: "Not there: buffers are shown as text, with dots for what cannot be printed."},
 		{Name: "buffered_outputs", Note: "Not needed: outputs never wait for the disk or the network while events are matched; exporters have a `sending_queue`."},
 		{Name: "outputs_queue.capacity", Becomes: []string{syscallReceiver + "::queue::items"}, Note: "Never unbounded: 10,000 alerts and 16 MiB unless set, and what does not fit is counted.", carry: carryCapacity},
@@ -86,35 +86,35 @@ func Keys() []Key {
 		}},
 		{Name: "file_output.enabled", Becomes: []string{falcoJSON + "::file", console + "::path"}, Note: "`windhover_falco_json` for JSON, `windhover_console` for text.", carry: carryFile},
 		{Name: "file_output.keep_alive", Note: "Not needed: the file stays open, and is opened again on SIGUSR1 or when it was renamed."},
-		{Name: "file_output.filename", Becomes: []string{falcoJSON + "::file::path", console + "::path"}, Note: "", carry: func(*carrier, any) {}},
+		{Name: "file_output.filename", Becomes: []string{falcoJSON + "::file::path", console + "::path"}, Note: "", carry: elsewhere},
 		{Name: "http_output.enabled", Becomes: []string{falcoJSON + "::http"}, Note: "Always as JSON, with queue and retries.", carry: carryHTTP},
-		{Name: "http_output.url", Becomes: []string{falcoJSON + "::http::endpoint"}, Note: "", carry: func(*carrier, any) {}},
-		{Name: "http_output.user_agent", Becomes: []string{falcoJSON + "::http::headers"}, Note: "A header as any: `headers: {User-Agent: …}`.", carry: func(*carrier, any) {}},
-		{Name: "http_output.insecure", Becomes: []string{falcoJSON + "::http::tls::insecure_skip_verify"}, Note: "", carry: func(*carrier, any) {}},
-		{Name: "http_output.ca_cert", Becomes: []string{falcoJSON + "::http::tls::ca_file"}, Note: "", carry: func(*carrier, any) {}},
-		{Name: "http_output.ca_bundle", Becomes: []string{falcoJSON + "::http::tls::ca_file"}, Note: "", carry: func(*carrier, any) {}},
+		{Name: "http_output.url", Becomes: []string{falcoJSON + "::http::endpoint"}, Note: "", carry: elsewhere},
+		{Name: "http_output.user_agent", Becomes: []string{falcoJSON + "::http::headers"}, Note: "A header as any: `headers: {User-Agent: …}`.", carry: elsewhere},
+		{Name: "http_output.insecure", Becomes: []string{falcoJSON + "::http::tls::insecure_skip_verify"}, Note: "", carry: elsewhere},
+		{Name: "http_output.ca_cert", Becomes: []string{falcoJSON + "::http::tls::ca_file"}, Note: "", carry: elsewhere},
+		{Name: "http_output.ca_bundle", Becomes: []string{falcoJSON + "::http::tls::ca_file"}, Note: "", carry: elsewhere},
 		{Name: "http_output.ca_path", Note: "Not there: the certificates of the system are used, or `tls::ca_file`."},
-		{Name: "http_output.mtls", Becomes: []string{falcoJSON + "::http::tls::cert_file"}, Note: "On if there is a certificate.", carry: func(*carrier, any) {}},
-		{Name: "http_output.client_cert", Becomes: []string{falcoJSON + "::http::tls::cert_file"}, Note: "", carry: func(*carrier, any) {}},
-		{Name: "http_output.client_key", Becomes: []string{falcoJSON + "::http::tls::key_file"}, Note: "", carry: func(*carrier, any) {}},
+		{Name: "http_output.mtls", Becomes: []string{falcoJSON + "::http::tls::cert_file"}, Note: "On if there is a certificate.", carry: elsewhere},
+		{Name: "http_output.client_cert", Becomes: []string{falcoJSON + "::http::tls::cert_file"}, Note: "", carry: elsewhere},
+		{Name: "http_output.client_key", Becomes: []string{falcoJSON + "::http::tls::key_file"}, Note: "", carry: elsewhere},
 		{Name: "http_output.echo", Note: "Not there: failures are logged and counted."},
-		{Name: "http_output.compress_uploads", Becomes: []string{falcoJSON + "::http::compression"}, Note: "`gzip`.", carry: func(*carrier, any) {}},
+		{Name: "http_output.compress_uploads", Becomes: []string{falcoJSON + "::http::compression"}, Note: "`gzip`.", carry: elsewhere},
 		{Name: "http_output.keep_alive", Note: "Not needed: connections are kept; `disable_keep_alives` turns that off."},
 		{Name: "http_output.max_consecutive_timeouts", Becomes: []string{falcoJSON + "::retry_on_failure"}, Note: "By time instead: `max_elapsed_time`.", carry: noted("retry_on_failure of the exporter bounds retries by time; %v timeouts in a row are no reason to give up")},
 		{Name: "program_output.enabled", Becomes: []string{falcoJSON + "::program"}, Note: "No shell reads the command.", carry: carryProgram},
 		{Name: "program_output.keep_alive", Note: "Not needed: the program runs all the time and is started again when it ends."},
-		{Name: "program_output.program", Becomes: []string{falcoJSON + "::program::command"}, Note: "A list: the program and its arguments. A pipeline needs a script of its own.", carry: func(*carrier, any) {}},
+		{Name: "program_output.program", Becomes: []string{falcoJSON + "::program::command"}, Note: "A list: the program and its arguments. A pipeline needs a script of its own.", carry: elsewhere},
 
 		{Name: "webserver.enabled", Becomes: []string{"server::address"}, Note: "Empty: no server.", carry: carryServer},
 		{Name: "webserver.threadiness", Note: "Not needed: there is no pool of threads."},
-		{Name: "webserver.listen_port", Becomes: []string{"server::address"}, Note: "`host:port` in one.", carry: func(*carrier, any) {}},
-		{Name: "webserver.listen_address", Becomes: []string{"server::address"}, Note: "The default is 127.0.0.1, not all addresses.", carry: func(*carrier, any) {}},
+		{Name: "webserver.listen_port", Becomes: []string{"server::address"}, Note: "`host:port` in one.", carry: elsewhere},
+		{Name: "webserver.listen_address", Becomes: []string{"server::address"}, Note: "The default is 127.0.0.1, not all addresses.", carry: elsewhere},
 		{Name: "webserver.k8s_healthz_endpoint", Note: "Always `/healthz`; `/readyz` tells of every source, its state and why."},
 		{Name: "webserver.ssl_enabled", Note: "Not there: the server shows metrics and states, listens on the loopback address unless told otherwise, and takes nothing in. Webhooks have TLS: `receivers::windhover_k8saudit::tls`."},
 		{Name: "webserver.ssl_certificate", Note: "Not there, as `webserver.ssl_enabled`."},
-		{Name: "webserver.prometheus_metrics_enabled", Becomes: []string{"server::address"}, Note: "`/metrics` is always there, for every source.", carry: func(*carrier, any) {}},
+		{Name: "webserver.prometheus_metrics_enabled", Becomes: []string{"server::address"}, Note: "`/metrics` is always there, for every source.", carry: elsewhere},
 
-		{Name: "log_stderr", Becomes: []string{"telemetry::logs"}, Note: "Windhover's own log always goes to stderr.", carry: func(*carrier, any) {}},
+		{Name: "log_stderr", Becomes: []string{"telemetry::logs"}, Note: "Windhover's own log always goes to stderr.", carry: elsewhere},
 		{Name: "log_syslog", Note: "Not there: systemd and container runtimes keep what a service writes to stderr."},
 		{Name: "log_level", Becomes: []string{"telemetry::logs::level"}, Note: "`debug`, `info`, `warn` or `error`.", carry: carryLevel},
 		{Name: "libs_logger.enabled", Note: "Not needed: there is one log."},
@@ -127,7 +127,7 @@ func Keys() []Key {
 		{Name: "syscall_event_drops.max_burst", Becomes: []string{syscallReceiver + "::drops::burst"}, Note: "", carry: same(syscallReceiver + "::drops::burst")},
 		{Name: "syscall_event_drops.simulate_drops", Becomes: []string{syscallReceiver + "::drops::simulate_drops"}, Note: "", carry: same(syscallReceiver + "::drops::simulate_drops")},
 
-		{Name: "metrics.enabled", Becomes: []string{"telemetry::metrics"}, Note: "Always on: `/metrics`, and every exporter that takes metrics.", carry: func(*carrier, any) {}},
+		{Name: "metrics.enabled", Becomes: []string{"telemetry::metrics"}, Note: "Always on: `/metrics`, and every exporter that takes metrics.", carry: elsewhere},
 		{Name: "metrics.interval", Becomes: []string{"telemetry::metrics::interval"}, Note: "Of what is sent over OTLP; carried over if `metrics.enabled`. Milliseconds need a unit.", carry: carryInterval},
 		{Name: "metrics.output_rule", Note: "Not there: metrics are metrics, no alerts."},
 		{Name: "metrics.output_file", Note: "Not there: scrape `/metrics`, or send OTLP."},
@@ -239,13 +239,17 @@ func round(d time.Duration) time.Duration {
 	return d.Round(time.Microsecond)
 }
 
+// milliseconds returns v as a time, if it is one that an exporter can wait.
+func milliseconds(v any) (time.Duration, bool) {
+	n, ok := number(v)
+	return time.Duration(n) * time.Millisecond, ok && n > 0 && n < 1e9
+}
+
+// carryTimeout refuses what is no time; exporter carries it over with each exporter.
 func carryTimeout(c *carrier, v any) {
-	if n, ok := number(v); ok && n > 0 && n < 1e9 {
-		d := time.Duration(n) * time.Millisecond
-		c.eachExporter(func(path string) { c.set(path+"::timeout", d.String()) })
-		return
+	if _, ok := milliseconds(v); !ok {
+		c.note("%v is no number of milliseconds", v)
 	}
-	c.note("%v is no number of milliseconds", v)
 }
 
 func carryInterval(c *carrier, v any) {
@@ -291,9 +295,6 @@ func (c *carrier) format() string {
 	return "text"
 }
 
-// jsonOutputs are the exporters that outputs of Falco become.
-var jsonOutputs = []string{"syslog", "file", "http", "program"}
-
 // exporter adds one with an output.
 func (c *carrier) exporter(name, output string, block map[string]any) {
 	path := falcoJSON + "/" + name
@@ -307,21 +308,14 @@ func (c *carrier) exporter(name, output string, block map[string]any) {
 			(&carrier{c.conversion, falco}).set(path+"::"+ours, v)
 		}
 	}
-	if ms, ok := number(c.values["output_timeout"]); ok && ms > 0 && ms < 1e9 {
-		(&carrier{c.conversion, "output_timeout"}).set(path+"::timeout", (time.Duration(ms) * time.Millisecond).String())
+	if timeout, ok := milliseconds(c.values["output_timeout"]); ok {
+		(&carrier{c.conversion, "output_timeout"}).set(path+"::timeout", timeout.String())
 	}
 }
 
-func (c *carrier) eachExporter(f func(path string)) {
-	for _, name := range jsonOutputs {
-		if path := falcoJSON + "/" + name; c.has(path) {
-			f(path)
-		}
-	}
-}
-
-// eachJSON is for keys that exporter carries over with each exporter.
-func eachJSON(string) func(*carrier, any) { return func(*carrier, any) {} }
+// elsewhere is for keys whose values another key's carry reads, and for those that always
+// hold.
+func elsewhere(*carrier, any) {}
 
 func carryFile(c *carrier, v any) {
 	if v != true {
